@@ -1,0 +1,136 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { CONFIG_FILE } from "../formats/run-config.js";
+import { messageOf, SparkError } from "../state/errors.js";
+import type { SkillGenerationContext } from "../state/skill-generation.js";
+import type { TaskReport } from "../formats/generation-report.js";
+import { describePlan, type Env, planRun } from "./generation/plan.js";
+import { gridProgress, plainProgress } from "./generation/progress.js";
+import { resumeRun, type RunObserver, startRun } from "./generation/run.js";
+import type { Output } from "./output.js";
+
+/** Flags of `generate` as commander parses them. */
+export interface GenerateFlags {
+  path?: string[];
+  taskName?: string;
+  excludeTaskName?: string;
+  nTasks?: number;
+  model?: string;
+  summaryModel?: string;
+  models?: string;
+  nAttempts?: number;
+  nConcurrent?: number;
+  outputDir: string;
+  runName?: string;
+  pdi?: SkillGenerationContext["pdi"];
+  pdiMethod?: SkillGenerationContext["pdiMethod"];
+  sandbox?: SkillGenerationContext["sandbox"];
+  verifier?: SkillGenerationContext["verifier"];
+  preflight: boolean;
+  timeoutMultiplier?: number;
+  maxSteps?: number;
+  budgets?: string;
+  shuffle?: boolean;
+  sharedResultDir?: string;
+  maxCostUsd?: number;
+  prices?: string;
+  maxTokens?: number;
+  showVerifier?: boolean;
+  allowEnv?: string[];
+  lease?: number;
+  checkpoint?: string;
+  resume?: string;
+  dryRun?: boolean;
+  outputFormat?: "text" | "json" | "stream-json";
+}
+
+/** Leaves out what was not given, so that defaults stand in one place: the settings schema. */
+const given = <T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+
+export async function runGenerate(flags: GenerateFlags, env: Env, output: Output): Promise<number> {
+  const stream = flags.outputFormat === "stream-json";
+  if (flags.resume !== undefined) return resume(flags, flags.resume, env, output);
+  if (!flags.path?.length) throw new SparkError("name at least one task directory with -p, or a run with --resume", { code: "usage" });
+  const settings = given({
+    model: flags.model,
+    summaryModel: flags.summaryModel,
+    maxAttempts: flags.nAttempts,
+    pdi: flags.pdi,
+    pdiMethod: flags.pdiMethod,
+    sandbox: flags.sandbox,
+    verifier: flags.verifier,
+    preflight: flags.preflight,
+    timeoutMultiplier: flags.timeoutMultiplier,
+    maxSteps: flags.maxSteps,
+    showVerifier: flags.showVerifier,
+    allowEnv: flags.allowEnv,
+    leaseSec: flags.lease,
+  }) as SkillGenerationContext;
+  const config = await planRun(
+    {
+      paths: flags.path,
+      include: flags.taskName,
+      exclude: flags.excludeTaskName,
+      limit: flags.nTasks,
+      shuffle: flags.shuffle,
+      runName: flags.runName,
+      outDir: flags.outputDir,
+      parallel: flags.nConcurrent ?? 1,
+      settings,
+      modelsFile: flags.models,
+      pricesFile: flags.prices,
+      budgetsFile: flags.budgets,
+      maxCostUsd: flags.maxCostUsd,
+      maxTokens: flags.maxTokens,
+      sharedResultDir: flags.sharedResultDir,
+      checkpoint: flags.checkpoint,
+    },
+    env,
+  );
+  if (flags.dryRun) {
+    const plan = describePlan(config, env);
+    output.data(output.json ? JSON.stringify({ run: config.run, dir: resolve(flags.outputDir, config.run), dryRun: true, tasks: plan.tasks, maxCostUsd: plan.maxCostUsd }) : plan.text);
+    return 0;
+  }
+  return watched(config.tasks.map(({ task }) => task), output, stream, (observer) => startRun(flags.outputDir, config, { env, observer }));
+}
+
+async function resume(flags: GenerateFlags, name: string, env: Env, output: Output): Promise<number> {
+  const runDir = [resolve(name), resolve(flags.outputDir, name)].find((dir) => existsSync(join(dir, CONFIG_FILE)));
+  if (runDir === undefined) throw new SparkError(`no run ${name}: neither ${resolve(name)} nor ${resolve(flags.outputDir, name)} holds a ${CONFIG_FILE}; \`spark-skills runs\` lists what there is`, { code: "run-missing" });
+  const changed = given({ maxCostUsd: flags.maxCostUsd, maxTokens: flags.maxTokens, parallel: flags.nConcurrent, checkpoint: flags.checkpoint });
+  const { readRunConfig } = await import("../formats/run-config.js");
+  const tasks = (await readRunConfig(runDir)).tasks.map(({ task }) => task);
+  return watched(tasks, output, flags.outputFormat === "stream-json", (observer) => resumeRun(runDir, changed, { env, observer }));
+}
+
+/** Shows a run on the screen while it goes, then prints its report. */
+async function watched(tasks: string[], output: Output, stream: boolean, run: (observer: RunObserver) => ReturnType<typeof startRun>): Promise<number> {
+  const isGrid = process.stderr.isTTY === true && !output.json && process.env["CI"] === undefined && process.env["TERM"] !== "dumb";
+  const grid = isGrid ? await gridProgress(tasks, process.stderr) : null;
+  const base = grid?.observer ?? plainProgress(output.say);
+  const observer: RunObserver = stream ? { ...base, line: (task, line) => output.data(JSON.stringify({ task, ...line })) } : base;
+  try {
+    const { report, exitCode } = await run(observer);
+    grid?.dispose();
+    await flushTraces();
+    output.data(output.json ? JSON.stringify(stream ? { type: "result", ...report } : report) : reportText(report.tasks, report));
+    return exitCode;
+  } finally {
+    grid?.dispose();
+  }
+}
+
+/** LangSmith sends in the background; with its endpoint down that would never end. */
+export async function flushTraces(): Promise<void> {
+  const { awaitAllCallbacks } = await import("@langchain/core/callbacks/promises");
+  await Promise.race([awaitAllCallbacks().catch(messageOf), new Promise((done) => setTimeout(done, 5000).unref())]);
+}
+
+const money = (costUsd: number | null): string => (costUsd === null ? "cost unknown" : `$${costUsd.toFixed(4)}`);
+
+function reportText(tasks: TaskReport[], totals: { dir: string; costUsd: number | null; inputTokens: number; outputTokens: number }): string {
+  const rows = tasks.map((task) => `${task.status.padEnd(9)} ${task.task}  attempts ${task.attempts}, reward ${task.reward ?? "-"}, ${money(task.costUsd)}${task.skill === null ? "" : `\n          skill ${task.skill}`}${task.error === null ? "" : `\n          ${task.error.code}: ${task.error.message.slice(0, 500)}`}`);
+  return [...rows, `${totals.dir}  ${money(totals.costUsd)}, ${totals.inputTokens} input and ${totals.outputTokens} output tokens`].join("\n");
+}

@@ -1,0 +1,213 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { isGraphDrained } from "@langchain/langgraph";
+import pLimit from "p-limit";
+import { type GenerationReport, generationReportSchema, type TaskReport } from "../../formats/generation-report.js";
+import { CANCEL_FILE, type RunConfig, readRunConfig, writeRunConfig } from "../../formats/run-config.js";
+import { threadIdOf, writeAtomically } from "../../formats/run-directory.js";
+import { lockRun } from "../../formats/run-lock.js";
+import type { IdentifiedLine } from "../../formats/trajectory/log-file.js";
+import { RunLog } from "../../formats/trajectory/run-log.js";
+import { costUsdOf, createCapabilities, lazyProviders, specOf } from "../../graphs/capabilities.js";
+import { openCheckpointer } from "../../graphs/checkpointer.js";
+import { compileObserved } from "../../graphs/observed.js";
+import { createSkillGenerationGraph } from "../../graphs/skill-generation.js";
+import { type ErrorKind, errorKinds, messageOf, SparkError } from "../../state/errors.js";
+import { addUsage, noUsage } from "../../state/model.js";
+import type { SkillGenerationState } from "../../state/skill-generation.js";
+import type { Capabilities } from "../../tools/capabilities.js";
+import { createRunBudget } from "../../tools/run-budget.js";
+import { EXIT_CODES } from "../output.js";
+import { watchInterrupts } from "./interrupts.js";
+import type { Env } from "./plan.js";
+import { generationReport, taskReport, usageOfTask } from "./report.js";
+
+export const REPORT_FILE = "report.json";
+
+export interface RunObserver {
+  /** A line that was just written to a task's log. */
+  line(task: string, line: IdentifiedLine): void;
+  /** Something for a person. */
+  say(text: string): void;
+  /** A task's place in the run changed. */
+  task(task: string, state: "started" | "finished", report?: TaskReport): void;
+}
+
+export interface RunOutcome {
+  report: GenerationReport;
+  exitCode: number;
+}
+
+export interface RunOptions {
+  env: Env;
+  observer: RunObserver;
+  /** Other live handles than the environment's, for the demo and for tests. */
+  capabilities?: Partial<Capabilities>;
+}
+
+/** Begins a run in a new folder. Throws SparkError `run-exists` when the name is taken. */
+export async function startRun(outDir: string, config: RunConfig, options: RunOptions): Promise<RunOutcome> {
+  const runDir = resolve(outDir, config.run);
+  if (existsSync(runDir)) throw new SparkError(`${runDir} exists already; resume it with --resume ${config.run}, or choose another --run-name`, { code: "run-exists" });
+  try {
+    await mkdir(runDir, { recursive: true });
+  } catch (error) {
+    throw new SparkError(`cannot make ${runDir}: ${messageOf(error)}; choose a writable folder with -o`, { code: "disk", cause: error });
+  }
+  await writeRunConfig(runDir, config);
+  return driveRun(runDir, config, options);
+}
+
+/** Goes on with a run; one that is finished is not touched and gives the same report. `changed` overrides caps, parallelism and the lease. */
+export async function resumeRun(runDir: string, changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "parallel" | "checkpoint">>, options: RunOptions): Promise<RunOutcome> {
+  const config = { ...(await readRunConfig(runDir)), ...changed };
+  const finished = await finishedReport(runDir);
+  if (finished !== null) return { report: finished, exitCode: exitCodeOf(finished, 130) };
+  await rm(join(runDir, CANCEL_FILE), { force: true });
+  return driveRun(runDir, config, options);
+}
+
+/** The report of a run in which nothing is left to do. */
+async function finishedReport(runDir: string): Promise<GenerationReport | null> {
+  const text = await readFile(join(runDir, REPORT_FILE), "utf8").catch(() => null);
+  if (text === null) return null;
+  const parsed = generationReportSchema.safeParse(JSON.parse(text));
+  return parsed.success && parsed.data.stoppedBy === null ? parsed.data : null;
+}
+
+async function driveRun(runDir: string, config: RunConfig, { env, observer, capabilities: given }: RunOptions): Promise<RunOutcome> {
+  observer.say(`run: ${runDir}`);
+  const lock = await lockRun(runDir);
+  const runsDir = resolve(runDir, "..");
+  const providers = lazyProviders(env);
+  const interrupts = watchInterrupts(runDir, {
+    stopping: (how) => observer.say(`stopping (${how}): waiting for the running step, at most 5 s; press Ctrl-C again to stop at once and remove this run's containers`),
+    force: (code) => void forceStop(config.run, providers, code),
+  });
+  try {
+    const checkpointer = await openCheckpointer(runDir, config.checkpoint);
+    try {
+      const spent = (await Promise.all(config.tasks.map(({ task }) => usageOfTask(runDir, task)))).reduce(addUsage, noUsage);
+      const runBudget = createRunBudget({ maxCostUsd: config.maxCostUsd, maxTokens: config.maxTokens }, spent);
+      const priced = new Map((["teacher", "summary"] as const).map((role) => [specOf(role, config.settings, config.models, env).model, costUsdOf(specOf(role, config.settings, config.models, env), env, config.prices)]));
+      const limit = pLimit(config.parallel);
+      const reports = await Promise.all(
+        config.tasks.map((entry) =>
+          limit(async () => {
+            const log = new RunLog({
+              runsDir,
+              redact: createCapabilities({ env, models: config.models }).redact,
+              costUsd: (model, tokens) => priced.get(model)?.(tokens) ?? null,
+              explorationConfig: { model: config.settings.model, agent: config.settings.agent, summary_model: config.settings.summaryModel, max_retries: config.settings.maxAttempts },
+              onLine: (line) => observer.line(entry.task, line),
+            });
+            const budget = createRunBudget({ maxCostUsd: config.maxTaskCostUsd, maxTokens: config.maxTaskTokens }, await usageOfTask(runDir, entry.task), runBudget);
+            const capabilities = { ...createCapabilities({ env, runsDir, models: config.models, prices: config.prices, budget }), ...sandboxOf(providers), ...given };
+            const graph = compileObserved(createSkillGenerationGraph(capabilities), { name: "skill-generation", checkpointer: checkpointer.saver, log });
+            return driveTask({ runDir, config, entry, graph, log, interrupts, observer, runBudget });
+          }),
+        ),
+      );
+      const stoppedBy = interrupts.stoppedBy() ?? (reports.some(({ error }) => error?.code === "budget-reached") ? (runBudget.reached() ?? "cost") : null);
+      const report = generationReport(runDir, config, reports, stoppedBy);
+      await writeAtomically(join(runDir, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
+      if (stoppedBy !== null) observer.say(`stopped by ${stoppedBy}; resume with: spark-skills generate --resume ${runDir}${stoppedBy === "signal" && config.settings.leaseSec > 0 ? ` (running containers are kept for ${config.settings.leaseSec} s)` : ""}`);
+      return { report, exitCode: exitCodeOf(report, interrupts.exitCode()) };
+    } finally {
+      await checkpointer.close();
+    }
+  } finally {
+    interrupts.dispose();
+    await lock.release();
+  }
+}
+
+const sandboxOf = (providers: ReturnType<typeof lazyProviders>): Pick<Capabilities, "sandbox"> => ({
+  sandbox: async (choice, task) => (await import("../../tools/sandbox/select.js")).selectSandbox(choice, task, providers),
+});
+
+interface TaskDrive {
+  runDir: string;
+  config: RunConfig;
+  entry: RunConfig["tasks"][number];
+  graph: ReturnType<ReturnType<typeof createSkillGenerationGraph>["compile"]>;
+  log: RunLog;
+  interrupts: ReturnType<typeof watchInterrupts>;
+  observer: RunObserver;
+  runBudget: ReturnType<typeof createRunBudget>;
+}
+
+async function driveTask({ runDir, config, entry, graph, log, interrupts, observer, runBudget }: TaskDrive): Promise<TaskReport> {
+  const address = { run: config.run, task: entry.task };
+  const invocation = { configurable: { thread_id: threadIdOf(address) } };
+  const before = await graph.getState(invocation);
+  const state = (before.values ?? {}) as Partial<SkillGenerationState>;
+  const report = async (values: Partial<SkillGenerationState>, failure: SparkError | null) => taskReport(runDir, entry, values, await usageOfTask(runDir, entry.task), failure);
+  const begun = before.createdAt !== undefined;
+  if (entry.skipped !== null || (begun && before.next.length === 0)) return report(state, null);
+  const solver = await solvedElsewhere(config, entry);
+  if (solver !== null) return { ...(await report({}, null)), status: "skipped", error: { code: "task-unsupported", message: solver } };
+  if (interrupts.stoppedBy() !== null) return report(state, null);
+  if (runBudget.reached() !== null) return report(state, new SparkError(`the run's cap on ${runBudget.reached()} is reached; resume with a higher one`, { code: "budget-reached" }));
+  if (begun) await log.reconcile(address, state);
+  observer.task(entry.task, "started");
+  let failure: SparkError | null = null;
+  try {
+    await graph.invoke(begun ? null : { task: entry.dir }, {
+      ...invocation,
+      context: config.settings,
+      signal: interrupts.signal,
+      control: interrupts.control(),
+      runName: `skill-generation ${entry.task}`,
+      tags: [`run:${config.run}`, `task:${entry.task}`],
+      metadata: { run: config.run, task: entry.task },
+    } as never);
+  } catch (error) {
+    if (SparkError.isInstance(error)) failure = error;
+    else if (!isGraphDrained(error) && !interrupts.signal.aborted) failure = new SparkError(messageOf(error), { code: "internal", cause: error });
+  }
+  const stopped = interrupts.stoppedBy();
+  if (stopped !== null || failure?.code === "budget-reached") await log.write(address, { type: "run_stop", id: `run_stop:${Date.now()}`, reason: stopped ?? runBudget.reached() ?? "cost" });
+  const values = ((await graph.getState(invocation)).values ?? {}) as Partial<SkillGenerationState>;
+  const finished = await report(values, stopped === null ? failure : null);
+  await rememberSolved(config, entry, finished);
+  observer.task(entry.task, "finished", finished);
+  return finished;
+}
+
+/** `--shared-result-dir`: a task that another model has solved is skipped. */
+async function solvedElsewhere(config: RunConfig, { task }: RunConfig["tasks"][number]): Promise<string | null> {
+  if (config.sharedResultDir === null) return null;
+  const text = await readFile(join(config.sharedResultDir, `${task}.json`), "utf8").catch(() => null);
+  if (text === null) return null;
+  const { run, model } = JSON.parse(text) as { run: string; model: string };
+  return run === config.run ? null : `already solved by ${model} in run ${run} (${config.sharedResultDir})`;
+}
+
+async function rememberSolved(config: RunConfig, { task }: RunConfig["tasks"][number], report: TaskReport): Promise<void> {
+  if (config.sharedResultDir === null || report.status !== "solved") return;
+  await writeAtomically(join(config.sharedResultDir, `${task}.json`), `${JSON.stringify({ task, run: config.run, model: config.settings.model, skill: report.skill }, null, 2)}\n`);
+}
+
+/** Second Ctrl-C: nothing of this run stays. */
+async function forceStop(run: string, providers: ReturnType<typeof lazyProviders>, code: 130 | 143): Promise<void> {
+  await providers.docker().then(
+    (docker) => docker.removeRun(run),
+    () => 0,
+  );
+  process.exit(code);
+}
+
+/** design.md section 7: a signal, a reached budget, then 0 whenever something was scored, then what prevented it, else 1. */
+export function exitCodeOf(report: GenerationReport, signalCode: 130 | 143): number {
+  if (report.stoppedBy === "signal") return signalCode;
+  if (report.stoppedBy === "cancel") return 130;
+  if (report.stoppedBy !== null) return EXIT_CODES.budget;
+  if (report.tasks.some(({ attempts }) => attempts > 0)) return 0;
+  const kinds = report.tasks.flatMap(({ error }) => (error && error.code in errorKinds ? [errorKinds[error.code as keyof typeof errorKinds] as ErrorKind] : []));
+  if (kinds.includes("provider")) return EXIT_CODES.provider;
+  if (kinds.includes("environment")) return EXIT_CODES.environment;
+  if (report.tasks.length > 0 && report.tasks.every(({ status }) => status === "skipped")) return report.tasks.some(({ error }) => error?.message.startsWith("already solved")) ? 0 : EXIT_CODES.usage;
+  return EXIT_CODES.error;
+}

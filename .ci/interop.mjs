@@ -1,5 +1,5 @@
 // Compares real Harbor with this package, task by task. Called by interop.sh; `npm run build` comes first.
-//   node .ci/interop.mjs --harbor FILE --skills-ref FILE [--runs DIR] [--only NAME,NAME] [--out DIR] [--harbor-jobs DIR] [--fixtures-only]
+//   node .ci/interop.mjs --harbor FILE --skills-ref FILE [--runs DIR] [--only NAME,NAME] [--out DIR] [--harbor-jobs DIR] [--dist DIR] [--fixtures-only]
 // --runs: published skills and trial directories below it are validated too. --harbor-jobs: take these jobs of an earlier run in place of new ones.
 // --fixtures-only: Harbor alone, against what the fixtures say. Exit 1 on any disagreement.
 import { execFile, spawn } from "node:child_process";
@@ -12,7 +12,9 @@ import { parseArgs, promisify } from "node:util";
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "..");
 const AGENTS = ["oracle", "nop"];
-const HARBOR_CONCURRENCY = 2;
+// A trial of Harbor mostly waits for its container to stop (10 s).
+const HARBOR_CONCURRENCY = 6;
+const OUR_CONCURRENCY = 2;
 const JOB_LIMIT_MS = 40 * 60_000;
 const TRIAL_LIMIT_MS = 5 * 60_000;
 
@@ -24,6 +26,7 @@ const { values: options } = parseArgs({
     only: { type: "string" },
     out: { type: "string" },
     "harbor-jobs": { type: "string" },
+    dist: { type: "string", default: join(root, "dist") },
     "fixtures-only": { type: "boolean", default: false },
   },
 });
@@ -31,8 +34,8 @@ if (!options.harbor) throw new Error("--harbor is missing: interop.sh passes it"
 const only = options.only?.split(",");
 const out = resolve(options.out ?? (await mkdtemp(join(tmpdir(), "spark-interop-"))));
 
-const { readJob } = await import(join(root, "dist/formats/harbor/read-trial.js"));
-const { readTask } = await import(join(root, "dist/formats/harbor/read-task.js"));
+const { readJob } = await import(join(options.dist, "formats/harbor/read-trial.js"));
+const { readTask } = await import(join(options.dist, "formats/harbor/read-task.js"));
 
 let problems = 0;
 const say = (text) => console.log(text);
@@ -104,25 +107,37 @@ async function runQuietly(command, args, tasks) {
 }
 
 async function ourTrials({ dir, tasks }) {
-  const trials = {};
-  for (const agent of AGENTS) {
-    trials[agent] = {};
-    for (const task of tasks) {
-      const place = join(out, "ours", basename(dir), agent, task.name);
-      const args = ["trial", "-p", task.dir, "-a", agent, "--json", "-o", place];
-      for (const skill of task.skills ?? []) args.push("--skill", resolve(task.dir, skill));
-      for (const name of Object.keys(task.environment ?? {})) args.push("--allow-env", name);
-      trials[agent][task.name] = await run(process.execPath, [join(root, "dist/cli/main.js"), ...args], {
-        env: { ...process.env, ...task.environment },
-        timeout: TRIAL_LIMIT_MS,
-        maxBuffer: 64 << 20,
-      }).then(
-        ({ stdout }) => JSON.parse(stdout),
-        (error) => parsed(error.stdout) ?? { error: { code: "crash", message: String(error.stderr || error.message).slice(-500) } },
-      );
+  const trials = Object.fromEntries(AGENTS.map((agent) => [agent, {}]));
+  const queue = AGENTS.flatMap((agent) => tasks.map((task) => ({ agent, task })));
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { agent, task } = next;
+      trials[agent][task.name] = await ourTrial(task, agent, join(out, "ours", basename(dir), agent, task.name));
     }
-  }
+  };
+  await Promise.all(Array.from({ length: OUR_CONCURRENCY }, worker));
   return trials;
+}
+
+/** What `trial --json` printed, also when it ended with another exit code than 0. */
+async function ourTrial(task, agent, place) {
+  const args = ["trial", "-p", task.dir, "-a", agent, "--json", "-o", place];
+  for (const skill of task.skills ?? []) args.push("--skill", resolve(task.dir, skill));
+  for (const name of Object.keys(task.environment ?? {})) args.push("--allow-env", name);
+  const started = Date.now();
+  const trial = await run(process.execPath, [join(options.dist, "cli/main.js"), ...args], {
+    env: { ...process.env, ...task.environment },
+    timeout: TRIAL_LIMIT_MS,
+    killSignal: "SIGKILL",
+    maxBuffer: 64 << 20,
+  }).then(
+    ({ stdout }) => JSON.parse(stdout),
+    (error) => parsed(error.stdout) ?? { error: { code: "crash", message: String(error.stderr || error.message).slice(-500) } },
+  );
+  const seconds = (Date.now() - started) / 1000;
+  if (task.withinSec && seconds > task.withinSec)
+    disagree(`${task.name} ${agent}: took us ${seconds} s, its limit must end it within ${task.withinSec}`);
+  return trial;
 }
 
 function parsed(text) {

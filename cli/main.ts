@@ -37,10 +37,14 @@ function action(run: (args: { positional: string[]; flags: never; output: Output
     const command = args.at(-1) as Command;
     const flags = command.opts() as { json?: boolean; outputFormat?: string };
     const output = createOutput(flags.json === true || flags.outputFormat === "stream-json");
+    // Idle sockets to the engine do not hold the process; a command that still works must.
+    const working = setInterval(() => {}, 60_000);
     try {
       process.exitCode = await run({ positional: command.args, flags: flags as never, output });
     } catch (error) {
       process.exitCode = reportError(error, output);
+    } finally {
+      clearInterval(working);
     }
   };
 }

@@ -1,25 +1,29 @@
-/** Beginnings that a text written for a reader never has: what a broken call, a crash or a web server leaves behind. */
-const BEGINNINGS: [RegExp, string][] = [
-  [/^\[?(llm|api|model|provider|agent|openai|anthropic)[ _-]?error\b/i, "a provider's error message"],
-  [/^(litellm|openai|anthropic|httpx|httpcore|requests|aiohttp|urllib3|google)(\.\w+)+(:|\()/i, "a provider's error message"],
-  [/^Traceback \(most recent call last\)/i, "a Python traceback"],
-  [/^(Uncaught |Unhandled )?([A-Z]\w*\.)*[A-Z]\w*(Error|Exception)(\s*\[\w+\])?\s*:\s/, "an exception's message"],
-  [/^(fatal |internal server )?error(\s+code)?\s*[:(]/i, "an error message"],
-  [/^(http\/?[\d.]*\s+)?(status\s*(code)?\s*:?\s*)?[45]\d\d\s+(client error|server error|internal server error|bad gateway|service unavailable|gateway time-?out|too many requests|unauthorized|forbidden|not found|bad request)/i, "an HTTP error"],
-  [/^(internal server error|bad gateway|service (temporarily )?unavailable|gateway time-?out|too many requests|rate limit(ed| exceeded| reached)|upstream (connect )?error|no healthy upstream|request timed out|connection (error|refused|reset|aborted))\b/i, "a server's error message"],
-  [/^(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body)\b/i, "an HTML page"],
-  [/^\{\s*"(error|errors|detail|fault)"\s*:/i, "a JSON error"],
-  [/^\{\s*"type"\s*:\s*"error"/i, "a JSON error"],
-  [/^(event:\s*\w+\s+)?data:\s*(\{|\[DONE\])/i, "a raw event stream"],
+/** How a provider's, proxy's or interpreter's failure begins when it stands where a model's answer should. Source: specs/spark.md 6.2, 6.3. */
+const OPENINGS: readonly { name: string; pattern: RegExp }[] = [
+  { name: "an error line of the model client", pattern: /^\[(?:llm|api|model|system)?[ _-]?error\]/i },
+  {
+    name: "an error line",
+    pattern: /^(?:(?:fatal|internal|api|server|request|connection|network|rate ?limit|timeout)[ _-]?)*error(?: code)?\s*[:(]/i,
+  },
+  { name: "an exception", pattern: /^(?:[a-z_][\w]*\.)*[A-Za-z_]\w*(?:Error|Exception|Timeout)\b\s*[:(]/ },
+  { name: "a Python traceback", pattern: /^traceback \(most recent call last\)/i },
+  { name: "a JSON error object", pattern: /^\{\s*"(?:error|errors|detail|message)"\s*:/ },
+  { name: "a raw stream of the endpoint", pattern: /^(?:data|event):\s*[{[]/ },
+  { name: "an HTML page", pattern: /^<(?:!doctype\s+html|html|head|body)\b/i },
+  {
+    name: "an HTTP status line",
+    pattern:
+      /^(?:http\/\d(?:\.\d)?\s+)?[45]\d\d\s+(?:bad|unauthori|forbidden|not found|payment|too many|internal|service|gateway|request|error)/i,
+  },
+  {
+    name: "a message about a limit",
+    pattern:
+      /^(?:rate limit|quota|too many requests|(?:the )?(?:request|connection|model) (?:timed out|was aborted|is overloaded)|service unavailable|overloaded)/i,
+  },
 ];
 
-/**
- * What a text is when it is error text instead of an answer; null for anything else. Only the beginning decides, behind an opening
- * fence or frontmatter too: an answer may speak of errors.
- */
+/** What kind of failure a text is, in words for a person, or null when it does not begin like one. Only the beginning counts: a text about errors is none. */
 export function errorTextKind(text: string): string | null {
-  const start = text.slice(0, 4000).replace(/^\uFEFF/, "").trimStart();
-  const inner = start.replace(/^(`{3,}|~{3,})[^\n]*\n/, "").trimStart();
-  for (const [pattern, kind] of BEGINNINGS) if (pattern.test(inner)) return kind;
-  return null;
+  const opening = text.trimStart().slice(0, 400);
+  return OPENINGS.find(({ pattern }) => pattern.test(opening))?.name ?? null;
 }

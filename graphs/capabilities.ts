@@ -76,6 +76,9 @@ export function costUsdOf(spec: ModelSpec, env: Readonly<Record<string, string |
 /** Cost by the price table alone, for a log that knows only the model's id. */
 export const tableCostUsd = (model: string, tokens: Parameters<ModelHandle["costUsd"]>[0]): number | null => costOf(tokens, priceOf(model));
 
+/** Tries of the client after the first. `askModel` repeats the whole call, so the client's own 6 would make a dead endpoint cost some five minutes. */
+const CLIENT_RETRIES = 2;
+
 async function openModel(spec: ModelSpec, env: Readonly<Record<string, string | undefined>>, prices: Readonly<Record<string, Price>>, maxOutputTokens: number | undefined): Promise<ModelHandle> {
   const baseURL = spec.baseUrl ?? (env["OPENAI_BASE_URL"] || undefined);
   const keyName = spec.apiKeyEnv ?? "OPENAI_API_KEY";
@@ -94,7 +97,7 @@ async function openModel(spec: ModelSpec, env: Readonly<Record<string, string | 
     ...(reasoningEffort === undefined ? {} : { reasoning: { effort: reasoningEffort } }),
     ...(maxTokens === undefined ? {} : { maxTokens }),
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
-    ...(maxRetries === undefined ? {} : { maxRetries }),
+    maxRetries: maxRetries ?? CLIENT_RETRIES,
   });
   return { model: model as unknown as ModelHandle["model"], id: spec.model, costUsd: costUsdOf(spec, env, prices) };
 }

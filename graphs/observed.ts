@@ -1,6 +1,7 @@
+import { resolve } from "node:path";
 import type { CallbackManager } from "@langchain/core/callbacks/manager";
 import type { BaseCheckpointSaver, LangGraphRunnableConfig } from "@langchain/langgraph";
-import { RunLog, type RunLogOptions } from "../formats/trajectory/run-log.js";
+import { RUN_LOG_NAME, RunLog, type RunLogOptions, rootRunIdOf } from "../formats/trajectory/run-log.js";
 
 /** A task of 100 attempts needs some 500 supersteps; LangGraph's default of 25 would end it. */
 const RECURSION_LIMIT = 1000;
@@ -16,9 +17,14 @@ interface Configurable {
  * Compiles the outermost graph with its name, durability `sync`, a recursion limit that fits, and the run log that observes it.
  * Without a checkpointer the server (or the caller) brings one.
  */
-export function compileObserved<C extends Configurable>(builder: Compilable<C>, options: { name: string; checkpointer?: BaseCheckpointSaver; log: RunLog }): C {
+export function compileObserved<C extends Configurable>(
+  builder: Compilable<C>,
+  options: { name: string; checkpointer?: BaseCheckpointSaver; log: RunLog },
+): C {
   const { name, checkpointer, log } = options;
-  return builder.compile({ name, ...(checkpointer ? { checkpointer } : {}) }).withConfig({ callbacks: [log], durability: "sync", recursionLimit: RECURSION_LIMIT }) as C;
+  return builder
+    .compile({ name, ...(checkpointer ? { checkpointer } : {}) })
+    .withConfig({ callbacks: [log], durability: "sync", recursionLimit: RECURSION_LIMIT }) as C;
 }
 
 type NodeFunction<S, U> = (state: S, config: LangGraphRunnableConfig) => Promise<U>;
@@ -34,8 +40,15 @@ export function withRunLog(target: Configurable | NodeFunction<unknown, unknown>
   if (typeof target !== "function") return target.withConfig({ callbacks: [log] });
   return async (state: unknown, config: LangGraphRunnableConfig) => {
     const manager = config.callbacks as CallbackManager | undefined;
+    // A log around the graph sees the node already.
+    if (
+      manager?.handlers.some(
+        (handler) => handler.name === RUN_LOG_NAME && resolve((handler as RunLog).runsDir) === resolve(options.runsDir),
+      )
+    )
+      return target(state, config);
     const runId = manager?.getParentRunId() ?? crypto.randomUUID();
-    await log.handleChainStart({}, state, runId, undefined, [], config.metadata, undefined, config.metadata?.["langgraph_node"]);
+    await log.openChain(runId, undefined, state, config.metadata, rootRunIdOf(config));
     const observed = { ...config, callbacks: manager ? manager.copy([log], true) : [log] } as LangGraphRunnableConfig;
     const update = await target(state, observed).catch((error: unknown) => {
       log.handleChainError(error, runId);

@@ -17,3 +17,7 @@ export function memoSection(memo: string, section: MemoSection): string {
   const next = rest.findIndex((line) => /^###(?!#)/.test(line));
   return (next === -1 ? rest : rest.slice(0, next)).join("\n").trim();
 }
+
+/** The texts of a memo's `###` headings, in order; known sections and others. */
+export const memoHeadings = (memo: string): string[] =>
+  memo.split(/\r?\n/).flatMap((line) => (/^###\s/.test(line) ? [line.slice(3).trim()] : []));

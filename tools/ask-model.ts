@@ -1,12 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import type { AIMessage, BaseMessage, UsageMetadata } from "@langchain/core/messages";
-import type { Runnable, RunnableConfig } from "@langchain/core/runnables";
+import { mergeConfigs, type Runnable, type RunnableConfig } from "@langchain/core/runnables";
 import { messageOf, SparkError } from "../state/errors.js";
 import type { Usage } from "../state/model.js";
 import type { ModelHandle, RunBudget } from "./capabilities.js";
+import { AnswerEnd, wholeAnswer } from "./streamed-answer.js";
 
 /** Tries after the first for failures that ChatOpenAI does not retry itself (429 without Retry-After, a cut stream). */
 const RETRIES = 3;
+/** Default pause before the second try; each further one is twice as long. */
 const FIRST_PAUSE_MS = 1000;
 /** A provider's error text can be 245 kB (spark.md 6.2); a message needs its start. */
 const ERROR_CHARACTERS = 600;
@@ -24,6 +27,8 @@ export interface AskOptions {
   budget?: RunBudget | undefined;
   /** Tools or output limits bound to the model; default the bare model. */
   bound?: Runnable<BaseMessage[], BaseMessage> | undefined;
+  /** Milliseconds before the second try. Default 1,000. */
+  firstPauseMs?: number;
 }
 
 /**
@@ -35,22 +40,30 @@ export async function askModel(handle: ModelHandle, messages: BaseMessage[], opt
   for (let attempt = 0; ; attempt += 1) {
     options.budget?.check();
     const started = performance.now();
+    const end = new AnswerEnd();
     try {
-      const message = (await runnable.invoke(messages, options.config)) as AIMessage;
-      const usage = usageOf(message, handle);
+      const answer = (await runnable.invoke(messages, mergeConfigs(options.config ?? {}, { callbacks: [end] }))) as AIMessage;
+      const usage = usageOf(answer, handle);
+      // Counted before anything can be wrong with it: it was paid for.
       options.budget?.charge(usage);
-      return { message, usage, latencyMs: Math.round(performance.now() - started), cut: finishReason(message) === "length" };
+      const message = wholeAnswer(answer, end.finishReason);
+      return { message, usage, latencyMs: Math.round(performance.now() - started), cut: CUT_REASONS.has(String(finishReason(message) ?? end.finishReason)) };
     } catch (error) {
       if (SparkError.isInstance(error)) throw error;
       if (options.config?.signal?.aborted || isContextOverflow(error)) throw error;
       if (attempt >= RETRIES || !isTransient(error)) throw providerError(error, handle.id);
-      await pause(FIRST_PAUSE_MS * 2 ** attempt, options.config?.signal);
+      await sleep((options.firstPauseMs ?? FIRST_PAUSE_MS) * 2 ** attempt, undefined, options.config?.signal ? { signal: options.config.signal } : {});
     }
   }
 }
 
-const finishReason = (message: AIMessage): unknown =>
-  message.response_metadata?.finish_reason ?? (message.response_metadata?.incomplete_details as { reason?: string } | undefined)?.reason;
+/** What the providers' clients call an answer that ended at the output limit. */
+const CUT_REASONS: ReadonlySet<string> = new Set(["length", "max_tokens", "max_output_tokens", "MAX_TOKENS"]);
+
+function finishReason({ response_metadata: metadata }: AIMessage): unknown {
+  const incomplete = metadata?.["incomplete_details"] as { reason?: string } | undefined;
+  return metadata?.["finish_reason"] ?? metadata?.["stop_reason"] ?? metadata?.["finishReason"] ?? incomplete?.reason;
+}
 
 function usageOf(message: AIMessage, handle: ModelHandle): Usage {
   const reported = message.usage_metadata as UsageMetadata | undefined;
@@ -93,21 +106,9 @@ function providerError(error: unknown, model: string): SparkError {
   const text = messageOf(error).replace(/\s+/g, " ").slice(0, ERROR_CHARACTERS);
   if (failure.status === 401 || failure.status === 403)
     return new SparkError(`the provider refused the credentials for model ${model}: ${text}; check OPENAI_API_KEY or the model's apiKeyEnv`, { code: "provider-credentials", cause: error });
+  if (failure.code === "insufficient_quota")
+    return new SparkError(`the account's quota for model ${model} is used up: ${text}; add credit or use another key`, { code: "provider-rejected", cause: error });
   if (failure.status !== undefined && failure.status >= 400 && failure.status < 500 && failure.status !== 429)
     return new SparkError(`the provider rejected a request to model ${model} (HTTP ${failure.status}): ${text}; check the model id and its options`, { code: "provider-rejected", cause: error });
   return new SparkError(`model ${model} could not be reached: ${text}; check OPENAI_BASE_URL and the provider's status`, { code: "provider-unavailable", cause: error });
 }
-
-const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }
-    function stop() {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    }
-    signal?.addEventListener("abort", stop, { once: true });
-  });

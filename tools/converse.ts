@@ -39,8 +39,8 @@ export interface Conversation {
   taskName: string;
 }
 
-/** Supersteps of one model call with its tools, plus slack: the graph's own limit must never end an attempt before ours. */
-const SUPERSTEPS_A_STEP = 20;
+/** More supersteps than one reply has tool calls: the graph's own limit must never end an attempt before ours. */
+const SUPERSTEPS_A_STEP = 1000;
 
 /** Whether a conversation stands in the checkpoints of this execution: it was begun before a crash. */
 export async function isBegun(agent: ShellAgentRunnable, config: LangGraphRunnableConfig): Promise<boolean> {

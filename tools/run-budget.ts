@@ -22,23 +22,26 @@ export interface CountingBudget extends RunBudget {
  */
 export function createRunBudget(caps: BudgetCaps, spentBefore: Usage = noUsage, parent?: CountingBudget): CountingBudget {
   let spent = spentBefore;
-  const reached = (): "cost" | "tokens" | null => {
+  const ownReached = (): "cost" | "tokens" | null => {
     if (caps.maxCostUsd !== null && (spent.costUsd ?? 0) >= caps.maxCostUsd) return "cost";
     if (caps.maxTokens !== null && spent.inputTokens + spent.outputTokens >= caps.maxTokens) return "tokens";
-    return parent?.reached() ?? null;
+    return null;
   };
+  const whose = parent ? "the task's cap" : "the cap";
+  const options = parent ? { cost: "maxTaskCostUsd in --budgets", tokens: "maxTaskTokens in --budgets" } : { cost: "--max-cost-usd", tokens: "--max-tokens" };
   return {
-    reached,
+    reached: () => ownReached() ?? parent?.reached() ?? null,
     spent: () => spent,
     charge(usage) {
       spent = addUsage(spent, usage);
       parent?.charge(usage);
     },
     check() {
-      const cap = reached();
+      parent?.check();
+      const cap = ownReached();
       if (cap === null) return;
       const used = cap === "cost" ? `$${(spent.costUsd ?? 0).toFixed(4)}` : `${spent.inputTokens + spent.outputTokens} tokens`;
-      throw new SparkError(`the cap on ${cap} is reached (${used} used); resume the run with a higher ${cap === "cost" ? "--max-cost-usd" : "--max-tokens"}`, { code: "budget-reached" });
+      throw new SparkError(`${whose} on ${cap} is reached (${used} used); resume the run with a higher ${options[cap]}`, { code: "budget-reached" });
     },
   };
 }

@@ -88,7 +88,14 @@ async function shownOutput(session: ShellSession, whole: string, result: ExecRes
   const head = Math.floor(session.shownCharacters * HEAD_SHARE);
   const tail = session.shownCharacters - head;
   const path = `/tmp/output-${Date.now().toString(36)}.txt`;
-  await session.sandbox.writeFiles([{ path, data: Buffer.from(whole), mode: 0o644 }]);
+  const kept = await session.sandbox.writeFiles([{ path, data: Buffer.from(whole), mode: 0o644 }]).then(
+    () => `the whole is in ${path}`,
+    (error: unknown) => {
+      // A disk that the agent has filled is the agent's problem, a container that is gone is not.
+      if (!SparkError.isInstance(error) || error.code === "sandbox-lost") throw error;
+      return "the whole could not be kept in the container";
+    },
+  );
   const cut = whole.length - head - tail;
-  return `${whole.slice(0, head)}\n[... ${cut} characters cut of ${result.totalBytes} bytes; the whole is in ${path} ...]\n${whole.slice(-tail)}`;
+  return `${whole.slice(0, head)}\n[... ${cut} characters cut of ${result.totalBytes} bytes; ${kept} ...]\n${whole.slice(-tail)}`;
 }

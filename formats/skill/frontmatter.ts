@@ -1,93 +1,148 @@
-import { type Document, isAlias, isCollection, isMap, isScalar, LineCounter, parseDocument, visit, type YAMLError } from "yaml";
-import type { Finding } from "../../state/skill.js";
+import { isMap, isScalar, LineCounter, parseDocument, stringify, visit, type YAMLError } from "yaml";
+import type { SkillMetadata } from "../../state/skill.js";
 
+/** A frontmatter value. Scalars stay the text that was written: `1.0` is no number, `yes` no boolean. */
+export type FieldValue = string | FieldValue[] | { [key: string]: FieldValue };
+
+/** Something that keeps readers from understanding a frontmatter; `line` counts from 1 in the whole file. */
+export interface FrontmatterProblem {
+  line: number;
+  message: string;
+}
+
+/** A SKILL.md taken apart. With problems, `fields` holds what could be read, which may be nothing. */
 export interface Frontmatter {
-  /** Fields as the file spells them; every scalar is a string (`version: 1.0` stays "1.0"). Null when there is no readable mapping. */
-  data: Record<string, unknown> | null;
-  /** Line of each top-level field in the file, from 1. */
+  fields: Record<string, FieldValue>;
+  /** Line of each field's key, from 1 in the whole file. */
   lines: Record<string, number>;
-  /** What stands behind the closing `---` line; the whole text when there is no frontmatter. */
   body: string;
-  /** Line of the body's first line in the file, from 1. */
+  /** Line on which the body begins. */
   bodyLine: number;
-  /** Errors of the rule `frontmatter`, with lines. */
-  problems: Finding[];
+  problems: FrontmatterProblem[];
 }
 
-const finding = (line: number, message: string): Finding => ({ rule: "frontmatter", severity: "error", file: "SKILL.md", line, message });
-
-/**
- * Splits a SKILL.md into YAML frontmatter and body. The first line is `---`, a later line that is only `---` closes it. Data is given as
- * far as it could be read even when there are problems: the caller decides. Accepts CRLF and a byte order mark.
- */
-export function splitFrontmatter(text: string): Frontmatter {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
-  const without = (body: string, bodyLine: number, ...problems: Finding[]): Frontmatter => ({ data: null, lines: {}, body, bodyLine, problems });
-  if (!isFence(lines[0])) {
-    const later = lines.findIndex(isFence);
-    const hint = later > 0 && lines.slice(0, later).every((line) => line.trim() === "") ? `, not line ${later + 1}` : "";
-    return without(lines.join("\n"), 1, finding(1, `the file does not begin with frontmatter: make line 1 "---"${hint}, then name and description, then "---"`));
-  }
-  const end = lines.findIndex((line, index) => index > 0 && isFence(line));
-  if (end === -1) return without("", lines.length, finding(1, `the frontmatter is not closed: put a line "---" after its last field`));
-  const body = lines.slice(end + 1).join("\n");
-  const yaml = lines.slice(1, end);
-  const counter = new LineCounter();
-  const document = parseDocument(yaml.join("\n"), { schema: "failsafe", lineCounter: counter });
-  const problems = [...document.errors, ...document.warnings].map((error) => explained(error, yaml));
-  problems.push(...refusedByReader(document, yaml, counter));
-  if (!isMap(document.contents))
-    return without(body, end + 2, ...(problems.length > 0 ? problems : [finding(2, "the frontmatter holds no fields: write name and description as `key: value` lines")]));
-  const positions: Record<string, number> = {};
-  for (const pair of document.contents.items)
-    if (isScalar(pair.key)) positions[String(pair.key.value)] = counter.linePos(pair.key.range?.[0] ?? 0).line + 1;
-  return { data: document.toJS() as Record<string, unknown>, lines: positions, body, bodyLine: end + 2, problems };
+/** The text between the first line `---` and the next one, and what follows; null when the text does not begin with `---` or never closes it. */
+export function splitFrontmatter(text: string): { yaml: string; body: string; bodyLine: number } | null {
+  const lines = text.split("\n");
+  const isMark = (line: string | undefined) => line !== undefined && /^---[ \t\r]*$/.test(line);
+  if (!isMark(lines[0])) return null;
+  const end = lines.findIndex((line, index) => index > 0 && isMark(line));
+  if (end === -1) return null;
+  return { yaml: lines.slice(1, end).join("\n"), body: lines.slice(end + 1).join("\n"), bodyLine: end + 2 };
 }
 
 /**
- * The frontmatter's fields of a file that is only to be shown or listed: whatever could be read, without complaint. Null when there is
- * none.
+ * Takes a SKILL.md apart and says, with lines, what other readers would stumble over. Never throws.
+ * It refuses what the specification's reference reader refuses beyond YAML itself (tried with skills-ref 0.1.1): flow style `{}` and `[]`, anchors,
+ * aliases, tags, repeated keys, a byte order mark, and `---` inside the frontmatter, at which that reader cuts.
  */
-export const readFrontmatter = (text: string): Record<string, unknown> | null => splitFrontmatter(text).data;
-
-const isFence = (line: string | undefined): boolean => line !== undefined && /^---[ \t]*$/.test(line);
-
-/** A YAML error in words for whoever writes the skill; the parser's line counts from the one behind the opening `---`. */
-function explained(error: YAMLError, yaml: readonly string[]): Finding {
-  const line = error.linePos?.[0].line ?? 1;
-  const content = yaml[line - 1] ?? "";
-  const at = line + 1;
-  const shown = content.trim().slice(0, 120);
-  switch (error.code) {
-    case "BLOCK_AS_IMPLICIT_KEY":
-      return finding(at, `": " inside a value ends it there: put the value in double quotes: ${quoted(content)}`);
-    case "DUPLICATE_KEY":
-      return finding(at, `the field of this line stands twice: keep one: ${shown}`);
-    case "TAB_AS_INDENT":
-      return finding(at, "a tab indents this line: YAML takes spaces only");
-    default:
-      return finding(at, `this is not valid YAML (${(error.message.split("\n", 1)[0] ?? "").replace(/ at line \d+, column \d+:?$/, "")}): ${shown}`);
+export function parseFrontmatter(text: string): Frontmatter {
+  const split = splitFrontmatter(text);
+  if (split === null) return { fields: {}, lines: {}, body: text, bodyLine: 1, problems: [{ line: 1, message: whyNotSplit(text) }] };
+  const lineCounter = new LineCounter();
+  const document = parseDocument(split.yaml, { schema: "failsafe", lineCounter, prettyErrors: false });
+  const lineAt = (offset: number) => lineCounter.linePos(offset).line + 1;
+  const problems = document.errors.map((error) => ({
+    line: lineAt(error.pos[0]),
+    message: explain(error, split.yaml, lineAt(error.pos[0]) - 2),
+  }));
+  const { contents } = document;
+  const fields: Record<string, FieldValue> = {};
+  const lines: Record<string, number> = {};
+  if (isMap(contents)) {
+    for (const { key, value } of contents.items) {
+      const name = isScalar(key) ? String(key.value) : String(key);
+      lines[name] = isScalar(key) && key.range ? lineAt(key.range[0]) : 2;
+      fields[name] = plain((value as { toJS?(doc: unknown): unknown } | null)?.toJS?.(document));
+    }
+  } else if (problems.length === 0) {
+    problems.push({ line: 2, message: "the frontmatter is no list of `field: value` lines" });
   }
+  if (problems.length === 0) visit(document, { Node: (_key, node) => void problems.push(...refusedSyntax(node as SyntaxNode, lineAt)) });
+  for (const [index, line] of split.yaml.split("\n").entries())
+    if (line.includes("---"))
+      problems.push({
+        line: index + 2,
+        message: "`---` inside the frontmatter: other readers end it there; write a dash or a comma instead",
+      });
+  return { fields, lines, body: split.body, bodyLine: split.bodyLine, problems };
 }
 
-const quoted = (line: string): string => {
-  const at = line.indexOf(":");
-  return `${line.slice(0, at).trim()}: ${JSON.stringify(line.slice(at + 1).trim())}`.slice(0, 160);
-};
+/** The fields of a SKILL.md for a listing: what can be read, faults ignored; null when there is no frontmatter or nothing in it. */
+export function readFrontmatter(text: string): Record<string, FieldValue> | null {
+  const { fields } = parseFrontmatter(text);
+  return Object.keys(fields).length === 0 ? null : fields;
+}
 
-/** What YAML allows and the Agent Skills reference reader refuses (skills-ref 0.1.1 reads with strictyaml and splits at the next `---`). */
-function refusedByReader(document: Document, yaml: readonly string[], counter: LineCounter): Finding[] {
-  const problems: Finding[] = [];
-  const lineOf = (offset: number | undefined): number => counter.linePos(offset ?? 0).line + 1;
-  visit(document, {
-    Node(_, node) {
-      const line = lineOf(node.range?.[0]);
-      if (isCollection(node) && node.flow === true) problems.push(finding(line, "a list or mapping in brackets is not read by every validator: write one item a line"));
-      if (isAlias(node) || ("anchor" in node && node.anchor !== undefined)) problems.push(finding(line, "anchors (&name) and aliases (*name) are not allowed in frontmatter: write the value out"));
-      if (node.tag?.startsWith("!") && node.tag !== "!") problems.push(finding(line, `the tag ${node.tag} is not allowed in frontmatter: write a plain value`));
-    },
-  });
-  const dashes = yaml.findIndex((line) => line.includes("---"));
-  if (dashes !== -1) problems.push(finding(dashes + 2, `"---" inside a value ends the frontmatter for some readers: write it otherwise`));
-  return problems;
+/** A SKILL.md of its parts. Values are always in quotes, so that `Use when: foo`, `yes` and `1.0` stay text to every reader. */
+export function formatSkill(metadata: SkillMetadata, body: string): string {
+  const { metadata: extra, ...fields } = metadata;
+  const written = Object.entries({
+    ...fields,
+    ...(extra !== undefined && Object.keys(extra).length > 0 ? { metadata: extra } : {}),
+  }).filter(
+    // An empty list or map could only be written in flow style, which other readers refuse.
+    ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
+  );
+  const yaml = stringify(Object.fromEntries(written), { lineWidth: 0, defaultStringType: "QUOTE_DOUBLE", defaultKeyType: "PLAIN" });
+  return `---\n${yaml}---\n\n${body.trim()}\n`;
+}
+
+interface SyntaxNode {
+  flow?: boolean;
+  tag?: string;
+  anchor?: string;
+  source?: string;
+  range?: [number, number, number] | null;
+  constructor: { name: string };
+}
+
+function refusedSyntax(node: SyntaxNode, lineAt: (offset: number) => number): FrontmatterProblem[] {
+  const line = node.range ? lineAt(node.range[0]) : 2;
+  const refused = (what: string) => [{ line, message: `${what}, which the specification's reference reader refuses` }];
+  if (node.flow) return refused("a `{…}` or `[…]` value: write it as indented lines, or put it in quotes");
+  if (node.anchor) return refused(`an anchor \`&${node.anchor}\``);
+  if (node.constructor.name === "Alias") return refused(`an alias \`*${node.source}\``);
+  return node.tag ? refused(`a tag \`${node.tag}\``) : [];
+}
+
+function whyNotSplit(text: string): string {
+  const [first = ""] = text.split("\n", 1);
+  if (text.trim() === "") return "the file is empty; it must begin with `---`, the fields name and description, and `---`";
+  if (text.startsWith("\uFEFF")) return "the file begins with a byte order mark: save it as UTF-8 without one";
+  if (/^---[ \t\r]*$/.test(first)) return "the frontmatter is never closed: a second line `---` is missing";
+  const begin = text.split("\n").findIndex((line) => /^---\s*$/.test(line));
+  if (
+    begin > 0 &&
+    splitFrontmatter(text.split("\n").slice(begin).join("\n")) !== null &&
+    text
+      .split("\n")
+      .slice(0, begin)
+      .every((line) => line.trim() === "")
+  )
+    return "the file must begin with `---` on its first line, without empty lines before it";
+  return `the file must begin with \`---\`, the fields name and description, and \`---\`; it begins with ${JSON.stringify(first.slice(0, 60))}`;
+}
+
+/** yaml's complaint in words that say what to write instead; `at` is the index of the line in the frontmatter. */
+function explain({ code, message }: YAMLError, yaml: string, at: number): string {
+  const line = yaml.split("\n")[at] ?? "";
+  const field = /^(\s*[\w-]+):\s+([^"'|>].*)$/.exec(line);
+  const quoted = field === null ? "" : `: ${field[1]!.trim()}: ${JSON.stringify(field[2]!.trim().slice(0, 80))}`;
+  if (code === "BLOCK_AS_IMPLICIT_KEY" || code === "MULTILINE_IMPLICIT_KEY")
+    return `a value with \`: \` in it must stand in quotes${quoted}`;
+  if (code === "BAD_SCALAR_START") return `a value must not begin with this character unless it stands in quotes${quoted}`;
+  if (code === "DUPLICATE_KEY") return `the field ${JSON.stringify(/^\s*([^:]*)/.exec(line)?.[1] ?? "")} stands twice`;
+  if (code === "TAB_AS_INDENT") return "indent with spaces, not with a tab";
+  return `no valid YAML: ${message.split("\n")[0]}`;
+}
+
+/** Failsafe YAML gives strings, lists and maps; an absent value is an empty string. */
+function plain(value: unknown): FieldValue {
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.map(plain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
+  if (typeof value === "object" && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+  return value === undefined || value === null ? "" : String(value);
 }

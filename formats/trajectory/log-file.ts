@@ -37,7 +37,7 @@ export class LogFile {
     if (lines.length === 0) return this.#queue;
     this.#queue = this.#queue.then(async () => {
       const ts = Date.now() / 1000;
-      const text = lines.map((line) => `${this.#redact(JSON.stringify({ ...line, ts: line["ts"] ?? ts }))}\n`).join("");
+      const text = lines.map((line) => `${this.#redact(JSON.stringify({ ...line, ts: line.ts ?? ts }))}\n`).join("");
       try {
         await appendFile(this.path, text);
       } catch (error) {
@@ -66,7 +66,10 @@ export class LogFile {
   }
 
   #failed(error: unknown): SparkError {
-    return new SparkError(`cannot write the log ${this.path}: ${messageOf(error)}; free space or make the folder writable, then resume the run`, { code: "disk", cause: error });
+    return new SparkError(
+      `cannot write the log ${this.path}: ${messageOf(error)}; free space or make the folder writable, then resume the run`,
+      { code: "disk", cause: error },
+    );
   }
 }
 

@@ -22,16 +22,20 @@ export interface LoggedState {
   gateReport?: GateReport | null;
 }
 
-const wireRef = (ref: ArtifactRef | null): WireRef | null => (ref === null ? null : { path: ref.path, sha256: ref.sha256, bytes: ref.bytes });
-const within = async (store: TaskDirectory, ref: ArtifactRef | null, keep: "end" | "start" = "end") => cutText(await store.text(ref), TEXT_CHARACTERS, keep);
+const wireRef = (ref: ArtifactRef | null): WireRef | null =>
+  ref === null ? null : { path: ref.path, sha256: ref.sha256, bytes: ref.bytes };
+const within = async (store: TaskDirectory, ref: ArtifactRef | null, keep: "end" | "start" = "end") =>
+  cutText(await store.text(ref), TEXT_CHARACTERS, keep);
 
 /** Every line that these records demand, in order. The same records always give the same lines, so a log can be reconciled from a checkpoint. */
 export async function linesOfState(state: LoggedState, store: TaskDirectory): Promise<IdentifiedLine[]> {
   const lines: IdentifiedLine[] = [];
   for (const record of state.attempts ?? []) lines.push(await attemptLine(record, store));
-  for (const [index, memo] of (state.memos ?? []).entries()) lines.push(...(await memoLines(memo, state.memos?.[index - 1] ?? null, store)));
+  for (const [index, memo] of (state.memos ?? []).entries())
+    lines.push(...(await memoLines(memo, state.memos?.[index - 1] ?? null, store)));
   for (const record of state.pdi ?? []) lines.push(pdiLine(record));
-  for (const { id, afterAttempt, level, text } of state.guidance ?? []) lines.push({ type: "intervention", id: `intervention:${id}`, attempt: afterAttempt, level, text });
+  for (const { id, afterAttempt, level, text } of state.guidance ?? [])
+    lines.push({ type: "intervention", id: `intervention:${id}`, attempt: afterAttempt, level, text });
   if (state.skill) lines.push(...(await skillLines(state.skill, store)));
   if (state.gateReport) {
     const { id, passed, findings, path } = state.gateReport;
@@ -42,7 +46,8 @@ export async function linesOfState(state: LoggedState, store: TaskDirectory): Pr
 
 async function attemptLine(record: AttemptRecord, store: TaskDirectory): Promise<IdentifiedLine> {
   const { attempt, retry, error, rollout } = record;
-  if (record.status === "INFRA_ERROR") return { type: "infra_failure", id: `infra_failure:${record.id}`, attempt, retry, error: error ?? { code: "internal", message: "" } };
+  if (record.status === "INFRA_ERROR")
+    return { type: "infra_failure", id: `infra_failure:${record.id}`, attempt, retry, error: error ?? { code: "internal", message: "" } };
   return {
     type: "execution_result",
     id: `execution_result:${record.id}`,
@@ -134,12 +139,22 @@ const rounded = (value: number): number => Math.round(value * 1e4) / 1e4;
 async function skillLines(skill: SkillRecord, store: TaskDirectory): Promise<IdentifiedLine[]> {
   const lines: IdentifiedLine[] = [];
   for (const [index, call] of skill.calls.entries())
-    lines.push({ type: "skill_gen_call", id: `skill_gen_call:${skill.id}:${index}`, attempt: skill.attempt, ...(await callFields(call, store)) });
+    lines.push({
+      type: "skill_gen_call",
+      id: `skill_gen_call:${skill.id}:${index}`,
+      attempt: skill.attempt,
+      ...(await callFields(call, store)),
+    });
   return lines;
 }
 
 /** The closing line of a task. */
-export function summaryLine(task: string, state: LoggedState, totals: { seconds: number; inputTokens: number; outputTokens: number }, config: Record<string, unknown>): IdentifiedLine {
+export function summaryLine(
+  task: string,
+  state: LoggedState,
+  totals: { seconds: number; inputTokens: number; outputTokens: number },
+  config: Record<string, unknown>,
+): IdentifiedLine {
   const scored = scoredAttempts(state.attempts ?? []);
   return {
     type: "task_summary",

@@ -1,19 +1,20 @@
+import { resolve } from "node:path";
 import { BaseCallbackHandler } from "@langchain/core/callbacks/base";
 import type { Serialized } from "@langchain/core/load/serializable";
 import { type AIMessage, type BaseMessage, ToolMessage, type UsageMetadata } from "@langchain/core/messages";
 import type { LLMResult } from "@langchain/core/outputs";
 import type { ChainValues } from "@langchain/core/utils/types";
 import type { LangGraphRunnableConfig } from "@langchain/langgraph";
-import { z } from "zod";
-import { type AttemptRecord, attemptRecordSchema } from "../../state/attempt.js";
+import type { AttemptRecord } from "../../state/attempt.js";
 import { upsert } from "../../state/channels.js";
-import { pdiRecordSchema } from "../../state/pdi.js";
 import { shellArtifactSchema } from "../../state/shell-agent.js";
-import { gateReportSchema, skillRecordSchema } from "../../state/skill.js";
-import { guidanceRecordSchema, memoRecordSchema, nextAttempt, retriesOfAttempt } from "../../state/skill-generation.js";
-import { addressOf, type RunAddress, TaskDirectory } from "../run-directory.js";
+import { nextAttempt, retriesOfAttempt } from "../../state/skill-generation.js";
+import { type RunAddress, TaskDirectory } from "../run-directory.js";
 import { type IdentifiedLine, LogFile } from "./log-file.js";
-import { linesOfState, type LoggedState, summaryLine } from "./log-lines.js";
+import { type LoggedState, linesOfState, summaryLine } from "./log-lines.js";
+import { keysOf, recordsOf, unseen } from "./logged-records.js";
+import { readLog } from "./read-log.js";
+import { addressFor, conversationOf, ordinal, outside, type Span, Spans } from "./spans.js";
 
 export const RUN_LOG_NAME = "spark-skills-run-log";
 export const LOG_FILE = "trajectory.jsonl";
@@ -29,28 +30,6 @@ export interface RunLogOptions {
   onLine?: (line: IdentifiedLine) => void;
 }
 
-/** A run of the tracer's tree: a graph, a node, a model, a tool. */
-interface Span {
-  parent: string | undefined;
-  root: string;
-  node: string | null;
-  ns: string;
-  state: Record<string, unknown>;
-  address: RunAddress | null;
-  startedAt: number;
-  metadata: Record<string, unknown>;
-}
-
-const many = <T extends z.ZodType>(schema: T) => z.union([z.array(schema), schema.transform((value) => [value])]);
-const updateSchema = z.object({
-  attempts: many(attemptRecordSchema).optional().catch(undefined),
-  memos: many(memoRecordSchema).optional().catch(undefined),
-  pdi: many(pdiRecordSchema).optional().catch(undefined),
-  guidance: many(guidanceRecordSchema).optional().catch(undefined),
-  skill: skillRecordSchema.nullable().optional().catch(undefined),
-  gateReport: gateReportSchema.nullable().optional().catch(undefined),
-});
-
 /**
  * Writes `<runsDir>/<run>/<task>/trajectory.jsonl` from outside: a callback handler that sees what nodes return, which commands ran and
  * what models cost. It recognises our records by their shape, so nodes log alike in our graphs, in Studio and in somebody else's graph.
@@ -62,22 +41,24 @@ export class RunLog extends BaseCallbackHandler {
   override awaitHandlers = true;
   override raiseError = true;
   readonly #options: RunLogOptions;
-  readonly #spans = new Map<string, Span>();
+  readonly #spans: Spans;
   readonly #files = new Map<string, LogFile>();
-  readonly #ordinals = new Map<string, number>();
-  /** Identities of an attempt's commands in order, by the attempt's checkpoint namespace. */
-  readonly #commands = new Map<string, string[]>();
-  readonly #tokens = new Map<string, { inputTokens: number; outputTokens: number }>();
-  #failure: unknown;
+  /** First failure by the outermost run that it has to stop. */
+  readonly #failures = new Map<string, unknown>();
 
   constructor(options: RunLogOptions) {
     super();
     this.#options = options;
+    this.#spans = new Spans(resolve(options.runsDir));
   }
 
   /** One instance for parent and child: a copy would not know the runs that are open. */
   override copy(): this {
     return this;
+  }
+
+  get runsDir(): string {
+    return this.#options.runsDir;
   }
 
   /** Id of the outermost run that a run belongs to. */
@@ -87,62 +68,88 @@ export class RunLog extends BaseCallbackHandler {
 
   // The type names the parameters in another order than the manager passes them (core 1.2.13), so they are taken as they come.
   override async handleChainStart(...parameters: unknown[]): Promise<void> {
-    const [, inputs, runId, parentRunId, , metadata] = parameters as [Serialized, ChainValues, string, string?, string[]?, Record<string, unknown>?];
-    this.#rethrow();
-    if (this.#spans.has(runId)) return;
-    const parent = parentRunId === undefined ? undefined : this.#spans.get(parentRunId);
-    const root = parent?.root ?? runId;
-    const ns = String(metadata?.["langgraph_checkpoint_ns"] ?? runId);
-    const name = metadata?.["langgraph_node"];
-    // A node's own run is the first of its checkpoint namespace; routers and channel writes inside share the namespace.
-    const node = typeof name === "string" && name !== "__start__" && parent?.ns !== ns ? name : null;
-    const state = typeof inputs === "object" && inputs !== null ? (inputs as Record<string, unknown>) : {};
-    const address = addressFor(state, metadata, root) ?? parent?.address ?? null;
-    const span: Span = { parent: parentRunId, root, node, ns, state, address, startedAt: Date.now(), metadata: metadata ?? {} };
-    this.#spans.set(runId, span);
-    if (node === "explore" && address !== null && Array.isArray(state["attempts"])) {
-      const attempts = state["attempts"] as AttemptRecord[];
-      await this.#append(address, [{ type: "attempt_start", id: `attempt_start:${span.ns}`, attempt: nextAttempt(attempts), retry: retriesOfAttempt(attempts) }]);
-    }
+    const [, inputs, runId, parentRunId, , metadata] = parameters as [
+      Serialized,
+      ChainValues,
+      string,
+      string?,
+      string[]?,
+      Record<string, unknown>?,
+    ];
+    this.#rethrow(this.#spans.get(parentRunId)?.root);
+    await this.openChain(runId, parentRunId, inputs, metadata);
+  }
+
+  /** {@link handleChainStart} for a node whose graph this log does not see; `outermost` names the run's folder where there is no thread. */
+  async openChain(
+    runId: string,
+    parentRunId: string | undefined,
+    inputs: unknown,
+    metadata: Record<string, unknown> | undefined,
+    outermost?: string,
+  ): Promise<void> {
+    const span = this.#spans.openChain(runId, parentRunId, inputs, metadata, outermost);
+    if (span === undefined || span.node === null) return;
+    for (const around of outside(span)) for (const key of keysOf(span.state as LoggedState)) around.seen.add(key);
+    if (span.node !== "explore" || span.address === null || !Array.isArray(span.state.attempts)) return;
+    const attempts = span.state.attempts as AttemptRecord[];
+    await this.#append(span, span.address, [
+      { type: "attempt_start", id: `attempt_start:${span.ns}`, attempt: nextAttempt(attempts), retry: retriesOfAttempt(attempts) },
+    ]);
   }
 
   override async handleChainEnd(outputs: ChainValues, runId: string): Promise<void> {
-    this.#rethrow();
-    const span = this.#close(runId);
-    if (span === undefined || span.address === null) return;
-    if (span.node !== null) await this.#logUpdate(span.address, span.state as LoggedState, outputs);
-    else if (span.parent === undefined && Array.isArray(outputs?.["attempts"])) await this.#logSummary(span, outputs as LoggedState);
+    const span = this.#spans.close(runId);
+    if (span === undefined) return;
+    try {
+      this.#rethrow(span.root);
+      if (span.node !== null) await this.#logUpdate(span, outputs);
+      if (span.hasNodes) await this.#logSummary(span, outputs);
+    } finally {
+      if (span.parent === undefined) this.#failures.delete(span.root);
+    }
   }
 
   override handleChainError(_error: unknown, runId: string): void {
-    this.#close(runId);
+    const span = this.#spans.close(runId);
+    if (span !== undefined && span.parent === undefined) this.#failures.delete(span.root);
   }
 
   // A chat model's start is followed by its end under the same id; only who asked has to be remembered.
-  override async handleChatModelStart(_model: Serialized, _messages: BaseMessage[][], runId: string, parentRunId?: string, _extra?: unknown, _tags?: string[], metadata?: Record<string, unknown>): Promise<void> {
-    this.#rethrow();
-    const parent = parentRunId === undefined ? undefined : this.#spans.get(parentRunId);
-    if (parent === undefined || this.#spans.has(runId)) return;
-    this.#spans.set(runId, { ...parent, parent: parentRunId, node: null, metadata: { ...parent.metadata, ...metadata } });
+  override async handleChatModelStart(
+    _model: Serialized,
+    _messages: BaseMessage[][],
+    runId: string,
+    parentRunId?: string,
+    _extra?: unknown,
+    _tags?: string[],
+    metadata?: Record<string, unknown>,
+  ): Promise<void> {
+    this.#rethrow(this.#spans.get(parentRunId)?.root);
+    this.#spans.openCall(runId, parentRunId, metadata);
   }
 
   override async handleLLMEnd(output: LLMResult, runId: string): Promise<void> {
-    this.#rethrow();
-    const span = this.#close(runId);
+    const span = this.#spans.close(runId);
     if (span === undefined || span.address === null) return;
+    this.#rethrow(span.root);
     const message = (output.generations[0]?.[0] as { message?: AIMessage } | undefined)?.message;
     const usage = message?.usage_metadata as UsageMetadata | undefined;
-    const tokens = { inputTokens: usage?.input_tokens ?? 0, cachedTokens: usage?.input_token_details?.cache_read ?? 0, outputTokens: usage?.output_tokens ?? 0 };
-    const model = String(span.metadata["ls_model_name"] ?? message?.response_metadata?.["model_name"] ?? "");
-    const total = this.#tokens.get(span.root) ?? { inputTokens: 0, outputTokens: 0 };
-    this.#tokens.set(span.root, { inputTokens: total.inputTokens + tokens.inputTokens, outputTokens: total.outputTokens + tokens.outputTokens });
-    const attempt = span.metadata["attempt"] ?? (Array.isArray(span.state["attempts"]) ? Math.max(0, nextAttempt(span.state["attempts"] as AttemptRecord[]) - 1) : null);
-    await this.#append(span.address, [
+    const tokens = {
+      inputTokens: usage?.input_tokens ?? 0,
+      cachedTokens: usage?.input_token_details?.cache_read ?? 0,
+      outputTokens: usage?.output_tokens ?? 0,
+    };
+    const model = String(span.metadata.ls_model_name ?? message?.response_metadata?.model_name ?? "");
+    const attempt =
+      span.metadata.attempt ??
+      (Array.isArray(span.state.attempts) ? Math.max(0, nextAttempt(span.state.attempts as AttemptRecord[]) - 1) : null);
+    await this.#append(span, span.address, [
       {
         type: "model_call",
-        id: `model_call:${span.ns}:${this.#ordinal(`model:${span.ns}:${span.startedAt}`)}`,
+        id: `model_call:${span.ns}:${ordinal(span, "model_call")}`,
         call: runId,
-        node: String(span.metadata["langgraph_node"] ?? ""),
+        node: String(span.metadata.langgraph_node ?? ""),
         attempt,
         model,
         input_tokens: tokens.inputTokens,
@@ -154,86 +161,107 @@ export class RunLog extends BaseCallbackHandler {
   }
 
   override handleLLMError(_error: unknown, runId: string): void {
-    this.#close(runId);
+    this.#spans.close(runId);
   }
 
-  override async handleToolStart(_tool: Serialized, _input: string, runId: string, parentRunId?: string, _tags?: string[], metadata?: Record<string, unknown>): Promise<void> {
-    const parent = parentRunId === undefined ? undefined : this.#spans.get(parentRunId);
-    if (parent === undefined || this.#spans.has(runId)) return;
-    this.#spans.set(runId, { ...parent, parent: parentRunId, node: null, metadata: { ...parent.metadata, ...metadata } });
+  override async handleToolStart(
+    _tool: Serialized,
+    _input: string,
+    runId: string,
+    parentRunId?: string,
+    _tags?: string[],
+    metadata?: Record<string, unknown>,
+  ): Promise<void> {
+    this.#spans.openCall(runId, parentRunId, metadata);
   }
 
   override async handleToolEnd(output: unknown, runId: string): Promise<void> {
-    const span = this.#close(runId);
+    const span = this.#spans.close(runId);
     if (span === undefined || span.address === null || !ToolMessage.isInstance(output)) return;
     const artifact = shellArtifactSchema.safeParse(output.artifact);
     if (!artifact.success) return;
     const { command, exitCode, timedOut, durationMs, output: file } = artifact.data;
-    const attempt = Number(span.metadata["attempt"] ?? 0);
-    const log = this.#file(span.address);
-    const outer = span.ns.split("|")[0] ?? span.ns;
-    await this.#guard(async () => {
-      await log.ready();
-      const id = `command:${span.ns}:${this.#ordinal(`command:${span.ns}:${span.startedAt}`)}`;
-      const index = this.#commandIndex(log, outer, id);
-      await this.#append(span.address!, [
-        {
-          type: "command",
-          id,
-          attempt,
-          retry: Number(span.metadata["retry"] ?? 0),
-          index,
-          command,
-          exit_code: exitCode,
-          timed_out: timedOut,
-          duration_ms: durationMs,
-          output_ref: { path: file.path, sha256: file.sha256, bytes: file.bytes },
-        },
-      ]);
-    });
+    const id = `command:${span.ns}:${ordinal(span, "command")}`;
+    const index = await this.#guard(span.root, span.address, (log) => commandIndex(log, conversationOf(span), id));
+    await this.#append(span, span.address, [
+      {
+        type: "command",
+        id,
+        attempt: Number(span.metadata.attempt ?? 0),
+        retry: Number(span.metadata.retry ?? 0),
+        index,
+        command,
+        exit_code: exitCode,
+        timed_out: timedOut,
+        duration_ms: durationMs,
+        output_ref: { path: file.path, sha256: file.sha256, bytes: file.bytes },
+      },
+    ]);
   }
 
   override handleToolError(_error: unknown, runId: string): void {
-    this.#close(runId);
+    this.#spans.close(runId);
   }
 
-  /** Appends what the checkpoint's records demand and the log lacks: after a crash the checkpoint is the truth. */
-  async reconcile(address: RunAddress, state: LoggedState): Promise<void> {
+  /** Appends what the checkpoint's records demand and the log lacks: after a crash the checkpoint is the truth. `finished` demands the closing line too. */
+  async reconcile(address: RunAddress, state: LoggedState, options: { finished?: boolean } = {}): Promise<void> {
     const log = this.#file(address);
     await log.ready();
     const lines = await linesOfState(state, this.#store(address));
-    await this.#append(address, lines.filter((line) => line.id !== undefined && !log.ids.has(line.id)));
+    if (options.finished === true) lines.push(await this.#summaryOf(address, state, 0));
+    await this.#append(
+      null,
+      address,
+      lines.filter((line) => line.id !== undefined && !log.ids.has(line.id)),
+    );
   }
 
   /** A line of the program itself, e.g. `run_stop`. */
   async write(address: RunAddress, line: IdentifiedLine): Promise<void> {
-    await this.#append(address, [line]);
+    await this.#append(null, address, [line]);
   }
 
-  /** Place of a command in its attempt; a repeated execution keeps the place of the first. */
-  #commandIndex(log: LogFile, outerNs: string, id: string): number {
-    let ids = this.#commands.get(outerNs);
-    if (ids === undefined) {
-      ids = [...log.ids].filter((known) => known.startsWith(`command:${outerNs}`));
-      this.#commands.set(outerNs, ids);
-    }
-    if (!ids.includes(id)) ids.push(id);
-    return ids.indexOf(id);
+  /** Writes the records that a node returned and that are its own: what a graph inside has written, or what it was given, is not. */
+  async #logUpdate(span: Span, outputs: unknown): Promise<void> {
+    if (span.address === null) return;
+    const update = unseen(recordsOf(outputs), span.seen);
+    const keys = keysOf(update);
+    if (keys.length === 0) return;
+    for (const around of outside(span)) for (const key of keys) around.seen.add(key);
+    const before = (span.state as LoggedState).memos ?? [];
+    const lines = await linesOfState(
+      { ...update, ...(update.memos ? { memos: upsert(before, update.memos) } : {}) },
+      this.#store(span.address),
+    );
+    const fresh = update.memos
+      ? lines.filter(
+          (line) => line.type !== "reflect_call" || update.memos!.some((memo) => line.id?.startsWith(`reflect_call:${memo.id}:`)),
+        )
+      : lines;
+    await this.#append(span, span.address, fresh);
   }
 
-  async #logUpdate(address: RunAddress, state: LoggedState, outputs: unknown): Promise<void> {
-    const parsed = updateSchema.safeParse(outputs);
-    if (!parsed.success) return;
-    const update = parsed.data as LoggedState;
-    if (Object.values(update).every((value) => value === undefined)) return;
-    const lines = await linesOfState({ ...update, ...(update.memos ? { memos: upsert(state.memos ?? [], update.memos) } : {}) }, this.#store(address));
-    const fresh = update.memos ? lines.filter((line) => line.type !== "reflect_call" || update.memos!.some((memo) => line.id?.startsWith(`reflect_call:${memo.id}:`))) : lines;
-    await this.#append(address, fresh);
+  /** The closing line, when the run was a graph that ends with attempts and no graph inside it has written one. */
+  async #logSummary(span: Span, outputs: ChainValues | undefined): Promise<void> {
+    const address = addressFor(outputs ?? {}, span.metadata, span.root);
+    if (span.summarised || address === null || !Array.isArray(outputs?.attempts)) return;
+    for (const around of outside(span)) around.summarised = true;
+    await this.#append(span, address, [await this.#summaryOf(address, outputs as LoggedState, (Date.now() - span.startedAt) / 1000)]);
   }
 
-  async #logSummary(span: Span, state: LoggedState): Promise<void> {
-    const tokens = this.#tokens.get(span.root) ?? { inputTokens: 0, outputTokens: 0 };
-    await this.#append(span.address!, [summaryLine(span.address!.task, state, { seconds: (Date.now() - span.startedAt) / 1000, ...tokens }, this.#options.explorationConfig ?? {})]);
+  /** Tokens and time of all processes that worked on the task, as the log has them. */
+  async #summaryOf(address: RunAddress, state: LoggedState, seconds: number): Promise<IdentifiedLine> {
+    const log = this.#file(address);
+    await log.ready();
+    const { lines, usage } = await readLog(log.path);
+    const since = lines[0]?.ts ?? null;
+    const elapsed = Math.max(seconds, since === null ? 0 : Date.now() / 1000 - since);
+    return summaryLine(
+      address.task,
+      state,
+      { seconds: elapsed, inputTokens: usage.inputTokens, outputTokens: usage.outputTokens },
+      this.#options.explorationConfig ?? {},
+    );
   }
 
   #store(address: RunAddress): TaskDirectory {
@@ -249,49 +277,51 @@ export class RunLog extends BaseCallbackHandler {
     return file;
   }
 
-  #append(address: RunAddress, lines: readonly IdentifiedLine[]): Promise<void> {
-    return this.#guard(async () => {
-      await this.#file(address).append(lines);
-      for (const line of lines) this.#options.onLine?.(line);
-    });
+  async #append(span: Span | null, address: RunAddress, lines: readonly IdentifiedLine[]): Promise<void> {
+    await this.#guard(span?.root ?? null, address, (log) => log.append(lines));
+    for (const line of lines) this.#options.onLine?.(line);
   }
 
-  async #guard(work: () => Promise<void>): Promise<void> {
+  /** Remembers the first failure of a run. The file is opened anew by the next one that writes, which cuts off a half line. */
+  async #guard<T>(root: string | null, address: RunAddress, work: (log: LogFile) => Promise<T>): Promise<T> {
+    const log = this.#file(address);
     try {
-      await work();
+      return await work(log);
     } catch (error) {
-      this.#failure ??= error;
+      if (root !== null && !this.#failures.has(root)) this.#failures.set(root, error);
+      if (this.#files.get(log.path) === log) this.#files.delete(log.path);
       throw error;
     }
   }
 
-  #rethrow(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  #close(runId: string): Span | undefined {
-    const span = this.#spans.get(runId);
-    this.#spans.delete(runId);
-    return span;
-  }
-
-  #ordinal(key: string): number {
-    const next = this.#ordinals.get(key) ?? 0;
-    this.#ordinals.set(key, next + 1);
-    return next;
+  #rethrow(root: string | undefined): void {
+    if (root !== undefined && this.#failures.has(root)) throw this.#failures.get(root);
   }
 }
 
-function addressFor(state: Record<string, unknown>, metadata: Record<string, unknown> | undefined, root: string): RunAddress | null {
-  const task = state["task"];
-  if (typeof task !== "string" || task === "") return null;
-  return addressOf(String(metadata?.["thread_id"] ?? root), task);
+/** Place of a command in its conversation; a repeated execution keeps the place of the first. */
+async function commandIndex(log: LogFile, conversation: Span, id: string): Promise<number> {
+  await log.ready();
+  conversation.commands ??= [...log.ids].filter(
+    (known) => known.startsWith(`command:${conversation.ns}|`) || known.startsWith(`command:${conversation.ns}:`),
+  );
+  if (!conversation.commands.includes(id)) conversation.commands.push(id);
+  return conversation.commands.indexOf(id);
 }
+
+/** Graph runs without a thread and without a log at their root have a name all the same: their control object lives as long as they do. */
+const unnamed = new WeakMap<object, string>();
 
 /** The outermost run's id of a running node, which names the run's folder when there is no checkpointer. */
 export function rootRunIdOf(config: LangGraphRunnableConfig): string {
   const manager = config.callbacks as { handlers?: BaseCallbackHandler[]; getParentRunId?(): string | undefined } | undefined;
   const parent = manager?.getParentRunId?.();
   const log = manager?.handlers?.find((handler): handler is RunLog => handler.name === RUN_LOG_NAME);
-  return (parent === undefined ? undefined : (log?.rootOf(parent) ?? parent)) ?? "adhoc";
+  const root = parent === undefined ? undefined : log?.rootOf(parent);
+  if (root !== undefined) return root;
+  const { control } = config as { control?: object };
+  if (control === undefined) return parent ?? "adhoc";
+  const known = unnamed.get(control) ?? crypto.randomUUID();
+  unnamed.set(control, known);
+  return known;
 }

@@ -57,7 +57,9 @@ function budgetStop(state: ShellAgentState, session: AgentSession): ShellAgentUp
 function received(state: ShellAgentState, session: AgentSession, answer: ModelAnswer): ShellAgentUpdate {
   const { message } = answer;
   const counted = { steps: state.steps + 1, usage: addUsage(state.usage, answer.usage), activeMs: session.clock.elapsedMs() };
-  if ((message.tool_calls?.length ?? 0) > 0 && (message.invalid_tool_calls?.length ?? 0) === 0) return { ...counted, messages: [message], formatErrors: 0 };
+  // A cut reply's last command may be half a command that still parses.
+  const isUsable = !answer.cut && (message.invalid_tool_calls?.length ?? 0) === 0;
+  if (isUsable && (message.tool_calls?.length ?? 0) > 0) return { ...counted, messages: [message], formatErrors: 0 };
   const problem = replyProblem(answer);
   if (problem === null) return { ...counted, messages: [message], formatErrors: 0, stop: "finished", stopDetail: "" };
   const formatErrors = state.formatErrors + 1;

@@ -16,7 +16,12 @@ const run = `example-tasks-${process.pid}`;
 const text = async (sandbox: Sandbox, path: string): Promise<string> => Buffer.from((await sandbox.readFile(path)) ?? []).toString("utf8");
 
 /** One trial as Harbor runs it, in fresh mode: an agent that is a script or nothing, then the verifier on what it left. */
-async function runTrial(provider: SandboxProvider, image: ImageRef, dir: string, script: string | null): Promise<{ reward: string; tests: TestResult[]; log: string }> {
+async function runTrial(
+  provider: SandboxProvider,
+  image: ImageRef,
+  dir: string,
+  script: string | null,
+): Promise<{ reward: string; tests: TestResult[]; log: string }> {
   const name = `${run}-${Math.random().toString(36).slice(2)}`;
   const options = { image, run, env: {}, network: "none" as const, leaseMs: 0 };
   const agent = await provider.create({ ...options, name: `${name}-agent` });
@@ -37,7 +42,11 @@ async function runTrial(provider: SandboxProvider, image: ImageRef, dir: string,
     await judge.exec("chmod +x /tests/test.sh", { user: "root" });
     await judge.exec("(/tests/test.sh) > /logs/verifier/test-stdout.txt 2>&1");
     const stdout = await text(judge, "/logs/verifier/test-stdout.txt");
-    return { reward: (await text(judge, "/logs/verifier/reward.txt")).trim(), tests: parseCtrf(await text(judge, "/logs/verifier/ctrf.json")), log: `${log}\n${stdout}` };
+    return {
+      reward: (await text(judge, "/logs/verifier/reward.txt")).trim(),
+      tests: parseCtrf(await text(judge, "/logs/verifier/ctrf.json")),
+      log: `${log}\n${stdout}`,
+    };
   } finally {
     await agent.close();
     if (snapshot !== undefined) await provider.removeSnapshot(snapshot);
@@ -58,7 +67,11 @@ describe.each(["docker", "virtual"] as const)("example tasks on %s", (backend) =
     beforeAll(async () => {
       const { config, hasDockerfile, unsupported } = await readTask(dir);
       expect(unsupported).toEqual([]);
-      image = await provider.prepare({ contextDir: join(dir, "environment"), hasDockerfile, buildTimeoutMs: config.environment.buildTimeoutSec * 1000 });
+      image = await provider.prepare({
+        contextDir: join(dir, "environment"),
+        hasDockerfile,
+        buildTimeoutMs: config.environment.buildTimeoutSec * 1000,
+      });
     });
     afterAll(async () => {
       await provider.removeRun(run);

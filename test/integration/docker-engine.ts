@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { CreateOptions, ImageRef, Sandbox, SandboxProvider } from "../../tools/sandbox/sandbox.js";
 import { createDockerProvider } from "../../tools/sandbox/docker.js";
+import type { CreateOptions, ImageRef, Sandbox, SandboxProvider } from "../../tools/sandbox/sandbox.js";
 
 /** The engine's socket or address as this machine's user has it. */
 export const provider: SandboxProvider = createDockerProvider({ env: process.env });

@@ -5,7 +5,7 @@ import Docker from "dockerode";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { createDockerProvider } from "../../tools/sandbox/docker.js";
 import type { EnvironmentSpec, ImageRef } from "../../tools/sandbox/sandbox.js";
-import { createBox, noDocker, provider, testRun, text } from "./docker-engine.js";
+import { createBox, eventually, noDocker, provider, testRun, text } from "./docker-engine.js";
 
 const run = testRun("image");
 const docker = new Docker();
@@ -18,7 +18,11 @@ describe.skipIf(noDocker)("images of Docker sandboxes (sandbox.md 2)", () => {
   });
   afterAll(async () => {
     await provider.removeRun(run);
-    for (const name of made) await docker.getImage(name).remove({ force: true }).catch(() => undefined);
+    for (const name of made)
+      await docker
+        .getImage(name)
+        .remove({ force: true })
+        .catch(() => undefined);
   });
   /** A build context with these files; each has a word of its own, so that no earlier test's image serves. */
   const context = (files: Record<string, string>): string => {
@@ -78,14 +82,16 @@ describe.skipIf(noDocker)("images of Docker sandboxes (sandbox.md 2)", () => {
   ])("a Dockerfile with %s is built by BuildKit", async (what, line) => {
     const image = await prepare(context({ Dockerfile: dockerfile(line) }));
     expect(lines[0]).toContain(`BuildKit, for ${what}`);
-    expect(lines.join("\n")).toContain("FROM");
+    expect(lines).toContain("exporting to image");
     const box = await createBox(run, "buildkit", { image });
     expect((await box.exec("test -s /built")).exitCode).toBe(0);
     await box.close();
   });
 
   it("a # syntax line whose image cannot be had is left out, and the build goes on", async () => {
-    const image = await prepare(context({ Dockerfile: `# syntax=registry.invalid/none/dockerfile:1\n${dockerfile("RUN echo syntax >/built")}` }));
+    const image = await prepare(
+      context({ Dockerfile: `# syntax=registry.invalid/none/dockerfile:1\n${dockerfile("RUN echo syntax >/built")}` }),
+    );
     expect(lines.join("\n")).toContain("cannot be had");
     expect(image.name).toMatch(/^spark-skills-env:/);
   });
@@ -118,7 +124,9 @@ describe.skipIf(noDocker)("images of Docker sandboxes (sandbox.md 2)", () => {
 
   it("an image by name wins over the Dockerfile, and a missing one is an error", async () => {
     const folder = context({ Dockerfile: "FROM registry.invalid/none:1\n" });
-    expect(await provider.prepare({ contextDir: folder, dockerImage: "sandbox-base:py", hasDockerfile: true, buildTimeoutMs: 60_000 })).toMatchObject({
+    expect(
+      await provider.prepare({ contextDir: folder, dockerImage: "sandbox-base:py", hasDockerfile: true, buildTimeoutMs: 60_000 }),
+    ).toMatchObject({
       name: "sandbox-base:py",
       workdir: "/app",
     });
@@ -162,21 +170,33 @@ describe.skipIf(noDocker)("images of Docker sandboxes (sandbox.md 2)", () => {
 
   it.each(["", "--mount=type=cache,target=/c "])("a build over its time limit, or cancelled, ends (%s)", async (flag) => {
     const folder = context({ Dockerfile: dockerfile(`RUN ${flag}sleep 641`) });
-    await expect(prepare(folder, { buildTimeoutMs: 3_000 })).rejects.toMatchObject({ code: "image-build", message: expect.stringContaining("longer than 3 s") });
+    await expect(prepare(folder, { buildTimeoutMs: 3_000 })).rejects.toMatchObject({
+      code: "image-build",
+      message: expect.stringContaining("longer than 3 s"),
+    });
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 2_000);
     await expect(prepare(folder, { signal: controller.signal })).rejects.toMatchObject({ code: "cancelled" });
   });
 
   it("the image's entrypoint is kept, our keep-alive is its argument, and a snapshot spares the life line behind it", async () => {
-    const entrypoint = "#!/bin/bash\necho started >/entered\nsleep 642 &\n\"$@\"\n";
+    const entrypoint = '#!/bin/bash\necho started >/entered\nsleep 642 &\n"$@"\n';
     const image = await prepare(
-      context({ Dockerfile: dockerfile("COPY entry.sh /entry.sh", "RUN chmod +x /entry.sh", 'ENTRYPOINT ["/entry.sh"]'), "entry.sh": entrypoint }),
+      context({
+        Dockerfile: dockerfile("COPY entry.sh /entry.sh", "RUN chmod +x /entry.sh", 'ENTRYPOINT ["/entry.sh"]'),
+        "entry.sh": entrypoint,
+      }),
     );
     const box = await createBox(run, "entry", { image, leaseMs: 10_000 });
-    expect(text((await box.exec("for i in $(seq 50); do [ -s /entered ] && break; sleep 0.1; done; cat /entered; pgrep -f '[s]leep 642' >/dev/null && echo lives; tr '\\0' ' ' </proc/1/cmdline")).stdout)).toMatch(
-      /^started\nlives\n\/bin\/bash \/entry\.sh /,
-    );
+    expect(
+      text(
+        (
+          await box.exec(
+            "for i in $(seq 50); do [ -s /entered ] && break; sleep 0.1; done; cat /entered; pgrep -f '[s]leep 642' >/dev/null && echo lives; tr '\\0' ' ' </proc/1/cmdline",
+          )
+        ).stdout,
+      ),
+    ).toMatch(/^started\nlives\n\/bin\/bash \/entry\.sh /);
     await box.snapshot(`${run}-entry`);
     expect(text((await box.exec("pgrep -f '[s]leep 642' || echo dead")).stdout)).toBe("dead\n");
     await provider.removeSnapshot(`${run}-entry`);
@@ -186,19 +206,17 @@ describe.skipIf(noDocker)("images of Docker sandboxes (sandbox.md 2)", () => {
   it("an image without bash: commands run with sh, the directory and exported variables persist, and the lease still ends it", async () => {
     const image = await prepare(context({ Dockerfile: dockerfile("RUN rm -f /bin/bash /usr/bin/bash") }));
     const box = await createBox(run, "no-bash", { image, leaseMs: 3_000 });
-    expect(text((await box.exec("echo hi; echo \"$0\"")).stdout)).toBe("hi\nsh\n");
+    expect(text((await box.exec('echo hi; echo "$0"')).stdout)).toBe("hi\nsh\n");
     const shell = await box.openShell();
-    await shell.run("cd /usr/lib; export SAID=\"it's kept\"");
+    await shell.run('cd /usr/lib; export SAID="it\'s kept"');
     expect(text((await shell.run('pwd; echo "$SAID"; exit 3')).stdout)).toBe("/usr/lib\nit's kept\n");
     expect((await shell.run("exit 4")).exitCode).toBe(4);
     expect((await shell.run("sleep 643", { timeoutMs: 700 })).timedOut).toBe(true);
     await new Promise((resolve) => setTimeout(resolve, 5_000));
     expect((await shell.run("true")).exitCode).toBe(0);
     await box.detach();
-    const end = Date.now() + 60_000;
-    while ((await provider.find(box.id).then(async (found) => (await found?.detach(), found))) !== null && Date.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 6_000));
-    }
+    // Looked at through the engine: a find would take the container up and keep it alive.
+    await eventually("the container is gone", async () => !(await provider.list()).some((left) => left.name === box.id));
     expect(await provider.find(box.id)).toBe(null);
   });
 

@@ -129,7 +129,8 @@ describe.skipIf(noDocker)("life and end of Docker sandboxes", () => {
     try {
       expect(await provider.reap()).toBeGreaterThanOrEqual(2);
       const left: string[] = [];
-      for (const name of ["never-started", "running", "unexpired", "not-ours", "no-end"]) if (await exists(`${run}-reap-${name}`)) left.push(name);
+      for (const name of ["never-started", "running", "unexpired", "not-ours", "no-end"])
+        if (await exists(`${run}-reap-${name}`)) left.push(name);
       expect(left).toEqual(["unexpired", "not-ours", "no-end"]);
     } finally {
       await docker.getContainer(`${run}-reap-not-ours`).remove({ force: true });
@@ -191,7 +192,9 @@ describe.skipIf(noDocker)("life and end of Docker sandboxes", () => {
   it("listeners of a user other than root are named with pid, port and command", async () => {
     await using box = await createBox(run, "listen");
     const shell = await box.openShell({ user: "agent", cwd: "/home/agent" });
-    await shell.run("python3 -m http.server 8643 >/dev/null 2>&1 & for i in $(seq 100); do sleep 0.1; grep -q ':21C3 ' /proc/net/tcp && break; done");
+    await shell.run(
+      "python3 -m http.server 8643 >/dev/null 2>&1 & for i in $(seq 100); do sleep 0.1; grep -q ':21C3 ' /proc/net/tcp && break; done",
+    );
     const [listener] = await box.listeners();
     expect(listener).toMatchObject({ port: 8643, command: "python3 -m http.server 8643" });
     expect(listener!.pid).toBeGreaterThan(1);

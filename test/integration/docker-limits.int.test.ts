@@ -64,9 +64,12 @@ describe.skipIf(noDocker)("limits of a Docker sandbox (sandbox.md 4)", () => {
   it("many files over the disk limit are noticed: the command is killed, says why, and cleaning up is possible", async () => {
     const { box, shell } = await open("disk", { storageMb: 20 });
     await shell.run("cd /usr; kept=yes; mkdir /tmp/many");
-    const result = await shell.run('i=0; while :; do head -c 4000000 /dev/zero >"/tmp/many/$i"; i=$((i+1)); [ $i -gt 40 ] && sleep 0.2; done', {
-      timeoutMs: 90_000,
-    });
+    const result = await shell.run(
+      'i=0; while :; do head -c 4000000 /dev/zero >"/tmp/many/$i"; i=$((i+1)); [ $i -gt 40 ] && sleep 0.2; done',
+      {
+        timeoutMs: 90_000,
+      },
+    );
     expect(result).toMatchObject({ exitCode: 137, timedOut: false });
     expect(text(result.stderr)).toContain("disk limit");
     expect((await shell.run("rm -rf /tmp/many; sleep 5; echo cleaned")).exitCode).toBe(0);
@@ -85,7 +88,9 @@ describe.skipIf(noDocker)("limits of a Docker sandbox (sandbox.md 4)", () => {
 
   it("the container has six capabilities, no new privileges, no network and nothing of the host", async () => {
     const box = await createBox(run, "flags", { memoryMb: 256, cpus: 0.5 });
-    const { stdout } = await box.exec("grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; ls /sys/class/net; ls /var/run/docker.sock; ulimit -n; ulimit -c");
+    const { stdout } = await box.exec(
+      "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; ls /sys/class/net; ls /var/run/docker.sock; ulimit -n; ulimit -c",
+    );
     const shown = text(stdout).split("\n");
     expect(shown).toContain("CapEff:\t00000000000000eb");
     expect(shown).toContain("NoNewPrivs:\t1");

@@ -100,13 +100,15 @@ describe.skipIf(noDocker)("the shell of a Docker container (sandbox.md 1.2)", ()
 
   describe("state", () => {
     it("directory, exported and plain variables, arrays and functions persist", async () => {
-      await sh("mkdir -p '/tmp/a b'; cd '/tmp/a b'; plain='x y'; export shown=$'two\\nlines'; list=(1 '2 3'); declare -A map=([k]='v w'); greet() { echo \"hello $1\"; }");
+      await sh(
+        "mkdir -p '/tmp/a b'; cd '/tmp/a b'; plain='x y'; export shown=$'two\\nlines'; list=(1 '2 3'); declare -A map=([k]='v w'); greet() { echo \"hello $1\"; }",
+      );
       const { out } = await sh('pwd; echo "$plain"; sh -c \'echo "$shown"\'; echo "${list[1]}" "${map[k]}"; greet me');
       expect(out).toBe("/tmp/a b\nx y\ntwo\nlines\n2 3 v w\nhello me\n");
     });
     it("shopt, umask, aliases, exported functions and OLDPWD persist", async () => {
       await sh("cd /; cd /usr; shopt -s extglob nullglob; umask 027; f() { echo in-f; }; export -f f");
-      expect((await sh('shopt -q extglob && shopt -q nullglob && echo on; umask; bash -c f; cd - ')).out).toBe("on\n0027\nin-f\n/\n");
+      expect((await sh("shopt -q extglob && shopt -q nullglob && echo on; umask; bash -c f; cd - ")).out).toBe("on\n0027\nin-f\n/\n");
       await sh("shopt -u extglob nullglob; umask 022");
       expect((await sh("shopt -q nullglob || echo off")).out).toBe("off\n");
     });
@@ -115,13 +117,17 @@ describe.skipIf(noDocker)("the shell of a Docker container (sandbox.md 1.2)", ()
       expect(await sh('echo "[${LANG-gone}]"; f')).toMatchObject({ out: "[gone]\n", code: 127 });
     });
     it("sourcing an activate script changes PATH and prompt for what follows", async () => {
-      await sh("mkdir -p /tmp/venv/bin; printf '#!/bin/sh\\necho mine\\n' >/tmp/venv/bin/mytool; chmod +x /tmp/venv/bin/mytool; printf 'VIRTUAL_ENV=/tmp/venv; export VIRTUAL_ENV; PATH=\"$VIRTUAL_ENV/bin:$PATH\"; export PATH; deactivate () { unset VIRTUAL_ENV; }\\n' >/tmp/venv/bin/activate");
+      await sh(
+        "mkdir -p /tmp/venv/bin; printf '#!/bin/sh\\necho mine\\n' >/tmp/venv/bin/mytool; chmod +x /tmp/venv/bin/mytool; printf 'VIRTUAL_ENV=/tmp/venv; export VIRTUAL_ENV; PATH=\"$VIRTUAL_ENV/bin:$PATH\"; export PATH; deactivate () { unset VIRTUAL_ENV; }\\n' >/tmp/venv/bin/activate",
+      );
       await sh("source /tmp/venv/bin/activate");
       expect((await sh("mytool; type deactivate | head -1")).out).toBe("mine\ndeactivate is a function\n");
     });
     it("an odd IFS, noglob, readonly variables and set -e do not spoil the state", async () => {
       await sh("cd /tmp; IFS=,; set -f; readonly fixed=1; later=kept; set -euo pipefail");
-      expect((await sh('echo "$fixed $later"; [ "$IFS" = , ] && echo comma; pwd; false; echo reached')).out).toBe("1 kept\ncomma\n/tmp\nreached\n");
+      expect((await sh('echo "$fixed $later"; [ "$IFS" = , ] && echo comma; pwd; false; echo reached')).out).toBe(
+        "1 kept\ncomma\n/tmp\nreached\n",
+      );
       await sh("unset IFS");
     });
     it("a command that exits early, or is killed, keeps the state: its own, or the one before", async () => {
@@ -158,7 +164,9 @@ describe.skipIf(noDocker)("the shell of a Docker container (sandbox.md 1.2)", ()
       expect((await sh("sha256sum </tmp/random")).out.slice(0, 64)).toBe(digest);
     });
     it("NUL bytes, forged markers and invalid UTF-8 pass unharmed", async () => {
-      const { result } = await sh("printf 'a\\0b\\0\\0'; printf '\\0READY 1 2\\0'; printf '\\0%032d 0 1\\0' 0; printf '\\377\\303'; printf '\\0err\\0' >&2");
+      const { result } = await sh(
+        "printf 'a\\0b\\0\\0'; printf '\\0READY 1 2\\0'; printf '\\0%032d 0 1\\0' 0; printf '\\377\\303'; printf '\\0err\\0' >&2",
+      );
       expect(Buffer.from(result.stdout).toString("latin1")).toBe(`a\0b\0\0\0READY 1 2\0\0${"0".repeat(32)} 0 1\0\xff\xc3`);
       expect(Buffer.from(result.stderr).toString("latin1")).toBe("\0err\0");
       await alive();

@@ -23,8 +23,8 @@ export interface TrialOptions {
   image?: ImageRef;
   env?: Record<string, string>;
   workdir?: string;
-  /** `naive`: the tests run in the agent's own container, nothing restored; `resumed`: judged by a process that did not make the snapshot. */
-  mode?: "fresh" | "naive" | "resumed" | "report";
+  /** `naive`: the tests run in the agent's own container, nothing restored; `unrestored`: in a new container, where nothing is restored either; `resumed`: judged by a process that did not make the snapshot. */
+  mode?: "fresh" | "naive" | "unrestored" | "resumed" | "report";
 }
 
 /** Runs pytest as most Harbor tasks do. */
@@ -61,7 +61,10 @@ export const createHarness = (file: string) => {
     await sandbox.copyIn(testsDir, "/tests", { replace: true });
     const result = await sandbox.exec("bash /tests/test.sh", { timeoutMs: 60_000, env, user: "0" });
     const reward = await sandbox.readFile("/logs/verifier/reward.txt", { maxBytes: 100 });
-    return { reward: text(reward ?? new Uint8Array()).trim(), output: `${wiped.exitCode} ${text(wiped.stderr)}${text(result.stdout)}${text(result.stderr)}` };
+    return {
+      reward: text(reward ?? new Uint8Array()).trim(),
+      output: `${wiped.exitCode} ${text(wiped.stderr)}${text(result.stdout)}${text(result.stderr)}`,
+    };
   };
 
   const trial = async (script: string, options: TrialOptions = {}): Promise<Outcome> => {
@@ -95,11 +98,17 @@ export const createHarness = (file: string) => {
     ({ snapshot, changes: outcome.changes } = await agent.snapshot(name));
     await agent.close();
     try {
-      const changes = options.mode === "resumed" ? {} : { changes: outcome.changes };
+      const changes = options.mode === "resumed" ? {} : { changes: options.mode === "unrestored" ? [] : outcome.changes };
       const judged = await provider.judge({ ...common, name: `${name}-verify`, snapshot, testsDir, ...changes });
       await using fresh = judged.sandbox;
       const verdict = await verify(fresh, testsDir, {});
-      return { ...outcome, reward: verdict.reward, output: outcome.output + verdict.output, withheld: judged.withheld, tampered: judged.tampered };
+      return {
+        ...outcome,
+        reward: verdict.reward,
+        output: outcome.output + verdict.output,
+        withheld: judged.withheld,
+        tampered: judged.tampered,
+      };
     } finally {
       await provider.removeSnapshot(snapshot);
     }

@@ -58,17 +58,37 @@ export const faults = {
   }),
   insufficientQuota: (): Reply => ({
     status: 429,
-    error: { message: "You exceeded your current quota, please check your plan and billing details.", type: "insufficient_quota", code: "insufficient_quota" },
+    error: {
+      message: "You exceeded your current quota, please check your plan and billing details.",
+      type: "insufficient_quota",
+      code: "insufficient_quota",
+    },
   }),
   contextOverflow: (): Reply => ({
     status: 400,
-    error: { message: "This model's maximum context length is 8192 tokens.", type: "invalid_request_error", code: "context_length_exceeded" },
+    error: {
+      message: "This model's maximum context length is 8192 tokens.",
+      type: "invalid_request_error",
+      code: "context_length_exceeded",
+    },
   }),
-  badKey: (): Reply => ({ status: 401, error: { message: "Incorrect API key provided: sk-wrong.", type: "invalid_request_error", code: "invalid_api_key" } }),
-  unknownModel: (): Reply => ({ status: 404, error: { message: "The model `nobody` does not exist", type: "invalid_request_error", code: "model_not_found" } }),
-  server: (status = 500, message = "The server had an error while processing your request"): Reply => ({ status, error: { message, type: "server_error", code: null } }),
+  badKey: (): Reply => ({
+    status: 401,
+    error: { message: "Incorrect API key provided: sk-wrong.", type: "invalid_request_error", code: "invalid_api_key" },
+  }),
+  unknownModel: (): Reply => ({
+    status: 404,
+    error: { message: "The model `nobody` does not exist", type: "invalid_request_error", code: "model_not_found" },
+  }),
+  server: (status = 500, message = "The server had an error while processing your request"): Reply => ({
+    status,
+    error: { message, type: "server_error", code: null },
+  }),
   /** The error text of 245 kB that once became a memo (spark.md 6.2). */
-  huge: (status = 400): Reply => ({ status, error: { message: `upstream said: ${"x".repeat(245_000)}`, type: "invalid_request_error", code: null } }),
+  huge: (status = 400): Reply => ({
+    status,
+    error: { message: `upstream said: ${"x".repeat(245_000)}`, type: "invalid_request_error", code: null },
+  }),
   hang: (): Reply => ({ fault: "hang" }),
   cut: (): Reply => ({ fault: "cut" }),
   empty: (): Reply => ({ text: "" }),
@@ -83,7 +103,8 @@ export const runs = (command: string, more: { timeout_sec?: number } = {}): Repl
 export const textOf = (message: WireMessage | undefined): string =>
   typeof message?.content === "string" ? message.content : (message?.content ?? []).map((part) => part.text ?? "").join("");
 
-const systemText = (request: RecordedRequest): string => textOf(request.body.messages.find(({ role }) => role === "system" || role === "developer"));
+const systemText = (request: RecordedRequest): string =>
+  textOf(request.body.messages.find(({ role }) => role === "system" || role === "developer"));
 
 /** Who is asking, by the content of the request: only the teacher has tools, the others by their system message. */
 export const isTeacher = (request: RecordedRequest): boolean => (request.body.tools?.length ?? 0) > 0;
@@ -114,7 +135,8 @@ export async function startModelEndpoint(options: EndpointOptions): Promise<Mode
   const requests: RecordedRequest[] = [];
   const server = createServer((request, response) => {
     answer(request, response, requests, options).catch((error: unknown) => {
-      if (!response.headersSent) sendJson(response, 500, { error: { message: `model-endpoint: ${String(error)}`, type: "server_error", code: null } });
+      if (!response.headersSent)
+        sendJson(response, 500, { error: { message: `model-endpoint: ${String(error)}`, type: "server_error", code: null } });
       else response.destroy();
     });
   });
@@ -128,14 +150,27 @@ function stop(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, requests: RecordedRequest[], options: EndpointOptions): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  requests: RecordedRequest[],
+  options: EndpointOptions,
+): Promise<void> {
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
   if (request.method === "GET" && path === "/v1/models")
-    return sendJson(response, 200, { object: "list", data: (options.models ?? ["scripted"]).map((id) => ({ id, object: "model", created: 0, owned_by: "test" })) });
-  if (request.method !== "POST" || path !== "/v1/chat/completions") return sendJson(response, 404, { error: { message: `no ${request.method} ${path} here`, type: "invalid_request_error", code: null } });
+    return sendJson(response, 200, {
+      object: "list",
+      data: (options.models ?? ["scripted"]).map((id) => ({ id, object: "model", created: 0, owned_by: "test" })),
+    });
+  if (request.method !== "POST" || path !== "/v1/chat/completions")
+    return sendJson(response, 404, { error: { message: `no ${request.method} ${path} here`, type: "invalid_request_error", code: null } });
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  const recorded: RecordedRequest = { body: JSON.parse(Buffer.concat(chunks).toString("utf8")), headers: request.headers, index: requests.length };
+  const recorded: RecordedRequest = {
+    body: JSON.parse(Buffer.concat(chunks).toString("utf8")),
+    headers: request.headers,
+    index: requests.length,
+  };
   requests.push(recorded);
   const reply = await options.reply(recorded, recorded.index);
   if ("fault" in reply && reply.fault === "hang") return;
@@ -160,7 +195,10 @@ function completionOf({ body, index }: RecordedRequest, reply: Answered) {
   const calls = (reply.toolCalls ?? []).map((call, at) => ({
     id: call.id ?? `call_${index}_${at}`,
     type: "function" as const,
-    function: { name: call.name ?? "shell", arguments: typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments) },
+    function: {
+      name: call.name ?? "shell",
+      arguments: typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments),
+    },
   }));
   const { input = 100, cached = 0, output = 20 } = reply.usage ?? {};
   return {
@@ -174,7 +212,12 @@ function completionOf({ body, index }: RecordedRequest, reply: Answered) {
         finish_reason: reply.finish ?? (calls.length > 0 ? "tool_calls" : "stop"),
       },
     ],
-    usage: { prompt_tokens: input, completion_tokens: output, total_tokens: input + output, prompt_tokens_details: { cached_tokens: cached } },
+    usage: {
+      prompt_tokens: input,
+      completion_tokens: output,
+      total_tokens: input + output,
+      prompt_tokens_details: { cached_tokens: cached },
+    },
   };
 }
 
@@ -183,7 +226,8 @@ type Completion = ReturnType<typeof completionOf>;
 function streamed({ body }: RecordedRequest, response: ServerResponse, completion: Completion): void {
   response.writeHead(200, { "content-type": "text/event-stream" });
   for (const chunk of chunksOf(completion)) response.write(`data: ${JSON.stringify(chunk)}\n\n`);
-  if (body.stream_options?.include_usage === true) response.write(`data: ${JSON.stringify({ ...frame(completion), choices: [], usage: completion.usage })}\n\n`);
+  if (body.stream_options?.include_usage === true)
+    response.write(`data: ${JSON.stringify({ ...frame(completion), choices: [], usage: completion.usage })}\n\n`);
   response.end("data: [DONE]\n\n");
 }
 
@@ -191,7 +235,10 @@ const frame = ({ id, created, model }: Completion) => ({ id, created, model, obj
 
 function* chunksOf(completion: Completion) {
   const { message, finish_reason } = completion.choices[0]!;
-  const delta = (content: object, finish: string | null = null) => ({ ...frame(completion), choices: [{ index: 0, delta: content, finish_reason: finish }] });
+  const delta = (content: object, finish: string | null = null) => ({
+    ...frame(completion),
+    choices: [{ index: 0, delta: content, finish_reason: finish }],
+  });
   yield delta({ role: "assistant", content: "" });
   for (const piece of halves(message.content ?? "")) yield delta({ content: piece });
   for (const [index, { id, type, function: called }] of (message.tool_calls ?? []).entries()) {
@@ -201,13 +248,19 @@ function* chunksOf(completion: Completion) {
   yield delta({}, finish_reason);
 }
 
-const halves = (text: string): string[] => [text.slice(0, Math.ceil(text.length / 2)), text.slice(Math.ceil(text.length / 2))].filter((half) => half !== "");
+const halves = (text: string): string[] =>
+  [text.slice(0, Math.ceil(text.length / 2)), text.slice(Math.ceil(text.length / 2))].filter((half) => half !== "");
 
 function cutOff(request: RecordedRequest, response: ServerResponse, text: string): void {
   const completion = completionOf(request, { text });
   const isStream = request.body.stream === true;
-  const whole = isStream ? [...chunksOf(completion)].map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("") : JSON.stringify({ ...completion, object: "chat.completion" });
-  response.writeHead(200, { "content-type": isStream ? "text/event-stream" : "application/json", "content-length": Buffer.byteLength(whole) });
+  const whole = isStream
+    ? [...chunksOf(completion)].map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("")
+    : JSON.stringify({ ...completion, object: "chat.completion" });
+  response.writeHead(200, {
+    "content-type": isStream ? "text/event-stream" : "application/json",
+    "content-length": Buffer.byteLength(whole),
+  });
   // The half has to be on its way before the connection dies, else the client sees no answer at all.
   response.write(whole.slice(0, Math.floor(whole.length / 2)), () => response.destroy());
 }

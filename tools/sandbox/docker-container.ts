@@ -10,9 +10,9 @@ import {
   containerName,
   type EngineFacts,
   hardened,
+  hasLifeLine,
   isolationWords,
   leaseSeconds,
-  lifeLineToken,
   snapshotTag,
 } from "./docker-hardening.js";
 import { labels } from "./docker-labels.js";
@@ -44,6 +44,8 @@ export interface PreparedContainer {
 
 const storageLabel = `${labels.own}.storage-mb`;
 const restartLimitMs = 60_000;
+/** How long an image's entrypoint may take to come to its argument before the agent begins all the same. */
+const entrypointLimitMs = 10_000;
 /** After a snapshot nobody needs the container; it goes by itself should we die before removing it. */
 const leaseAfterSnapshotMs = 20_000;
 const kinds = ["changed", "added", "deleted"] as const;
@@ -92,7 +94,13 @@ export const removeImage = async (docker: Docker, name: string): Promise<boolean
 };
 
 /** A handle on a running container whose life line is held. */
-const sandboxOf = (context: ContainerContext, container: Docker.Container, info: ContainerInspectInfo, lease: Lease, leaseMs: number): DockerSandbox => {
+const sandboxOf = (
+  context: ContainerContext,
+  container: Docker.Container,
+  info: ContainerInspectInfo,
+  lease: Lease,
+  leaseMs: number,
+): DockerSandbox => {
   const name = info.Config.Labels[labels.name] ?? info.Name.slice(1);
   const storageMb = Number(info.Config.Labels[storageLabel] ?? Number.NaN);
   let line = lease;
@@ -104,7 +112,10 @@ const sandboxOf = (context: ContainerContext, container: Docker.Container, info:
   const restart = async (): Promise<void> => {
     try {
       line.drop();
-      const done = await within(container.restart({ t: 0 }).then(() => true), restartLimitMs);
+      const done = await within(
+        container.restart({ t: 0 }).then(() => true),
+        restartLimitMs,
+      );
       if (done === null) throw new Error(`no restart within ${restartLimitMs / 1000} s`);
       line = await openLease(container, currentLeaseMs);
       if (currentLeaseMs > 0) line.set(currentLeaseMs);
@@ -131,7 +142,8 @@ const sandboxOf = (context: ContainerContext, container: Docker.Container, info:
     if (state === "open") return work();
     return Promise.reject(new SparkError(`container ${name} was ${state} by this process.`, { code: "sandbox-lost" }));
   };
-  const script = (text: string, args: string[], user = "0") => translated(`container ${name}`, () => runScript(container, text, args, { user }));
+  const script = (text: string, args: string[], user = "0") =>
+    translated(`container ${name}`, () => runScript(container, text, args, { user }));
   const letGo = async (): Promise<void> => {
     await shell?.close();
     shell = null;
@@ -168,14 +180,15 @@ const sandboxOf = (context: ContainerContext, container: Docker.Container, info:
     changes: () =>
       alive(async () => {
         const found = (await translated(`changes of ${name}`, () => container.changes())) as { Path: string; Kind: 0 | 1 | 2 }[] | null;
-        return (found ?? []).map((change): FileChange => ({ path: change.Path, kind: kinds[change.Kind] }));
+        // Without any change the engine answers null, which dockerode may hand on as bytes.
+        return (Array.isArray(found) ? found : []).map((change): FileChange => ({ path: change.Path, kind: kinds[change.Kind] }));
       }),
     async snapshot(snapshotName) {
       return await alive(async () => {
         await shell?.close();
         shell = null;
         // What cannot be killed (a fork bomb leaves no room for the killer) ends with a restart; files are kept.
-        const killed = await runScript(container, killAllButLifeLine, [lifeLineToken]).catch((error: unknown) => {
+        const killed = await runScript(container, killAllButLifeLine, []).catch((error: unknown) => {
           if (meansLost(error)) throw asSparkError(error, `container ${name}`);
           return null;
         });
@@ -259,6 +272,12 @@ export const prepareContainer = async (context: ContainerContext, options: Creat
     try {
       await context.gate(() => translated(`starting container ${name} from ${options.image.name}`, () => container.start()));
       const info = await translated(`container ${name}`, () => container.inspect());
+      // Without an entrypoint PID 1 is the life line. Else the agent must not begin before it: it is known by its age.
+      if ((info.Config.Entrypoint ?? []).length > 0) {
+        await translated(`the entrypoint of ${options.image.name}`, () =>
+          runScript(container, hasLifeLine, [String(entrypointLimitMs / 100)], { timeoutMs: 2 * entrypointLimitMs }),
+        );
+      }
       return sandboxOf(context, container, info, lease, options.leaseMs);
     } catch (error) {
       lease.drop();

@@ -17,12 +17,19 @@ export const parseDockerfile = (text: string): Instruction[] => {
   for (let at = 0; at < lines.length; at += 1) {
     if (/^\s*(#|$)/.test(lines[at]!)) continue;
     const line = at + 1;
-    let whole = lines[at]!;
-    while (whole.trimEnd().endsWith(mark) && at + 1 < lines.length) {
-      at += 1;
-      whole = whole.trimEnd().slice(0, -1);
-      if (!/^\s*#/.test(lines[at]!)) whole += ` ${lines[at]!.trim()}`;
+    let whole = "";
+    let part = lines[at]!;
+    while (part.trimEnd().endsWith(mark)) {
+      whole += part.trimEnd().slice(0, -1);
+      do at += 1;
+      while (
+        // Comments and empty lines do not end a continued instruction.
+        at < lines.length &&
+        /^\s*(#|$)/.test(lines[at]!)
+      );
+      part = ` ${(lines[at] ?? "").trim()}`;
     }
+    whole += part;
     const [, name = "", rest = ""] = /^\s*(\S+)\s*(.*)$/s.exec(whole) ?? [];
     found.push({ name: name.toUpperCase(), rest: rest.trim(), line });
     if (!["RUN", "COPY", "ADD"].includes(name.toUpperCase())) continue;
@@ -58,7 +65,8 @@ export const withoutSyntax = (text: string): string | null => {
 /** Why a Dockerfile needs BuildKit: the construct that only it understands. Null when the classic builder will do. */
 export const buildKitReason = (text: string): string | null => {
   for (const { name, rest } of parseDockerfile(text)) {
-    if (name === "RUN" && /^(--\S+\s+)*--(mount|network|security)[=\s]/.test(rest)) return `RUN ${/--(mount|network|security)/.exec(rest)![0]}`;
+    if (name === "RUN" && /^(--\S+\s+)*--(mount|network|security)[=\s]/.test(rest))
+      return `RUN ${/--(mount|network|security)/.exec(rest)![0]}`;
     if ((name === "COPY" || name === "ADD") && /(^|\s)--(chmod|link|exclude|parents|checksum|keep-git-dir)\b/.test(rest)) {
       return `${name} ${/--(chmod|link|exclude|parents|checksum|keep-git-dir)/.exec(rest)![0]}`;
     }

@@ -30,6 +30,12 @@ export const asSparkError = (error: unknown, doing: string): SparkError => {
       cause: error,
     });
   }
+  if (statusOf(error) === 404 && /no such image/i.test(messageOf(error))) {
+    return new SparkError(`${doing}: ${messageOf(error).trim()}. It was removed meanwhile; start anew.`, {
+      code: "image-missing",
+      cause: error,
+    });
+  }
   const code = (error as { code?: unknown } | null)?.code;
   if (statusOf(error) === 0 && typeof code === "string" && socketCodes.has(code)) {
     return new SparkError(`${doing}: the Docker engine does not answer (${messageOf(error)}). Start it, or see \`spark-skills doctor\`.`, {

@@ -4,6 +4,7 @@ import type Docker from "dockerode";
 import { SparkError } from "../../state/errors.js";
 import { putFiles } from "./docker-archive.js";
 import { asSparkError, translated } from "./docker-errors.js";
+import { findLifeLine } from "./docker-hardening.js";
 import { createCapture, createFrameParser, type StreamName } from "./docker-output.js";
 import type { ExecOptions, ExecResult } from "./sandbox.js";
 
@@ -63,11 +64,11 @@ for p in /proc/[0-9]*; do q=\${p#/proc/}; ${ownIds} && continue; ${readStat}; ${
 [ -n "$hit" ] || break; done
 [ -z "$hit" ]`;
 
-/** Kills everything but PID 1, itself and the life line: the oldest process that carries `$1` in its command line. Nothing of the agent's can be older. Fails like {@link ageSweep}. */
-export const killAllButLifeLine = `token=$1; keep=; best=
-for p in /proc/[0-9]*; do q=\${p#/proc/}; c=$(tr '\\0' ' ' <"$p/cmdline" 2>/dev/null) || continue; case $c in *"$token"*) ${readStat}; ${fieldsOf}; if [ "$q" != $$ ] && { [ -z "$best" ] || [ "\${20}" -lt "$best" ]; }; then best=\${20}; keep=$q; fi;; esac; done
+/** Kills everything but PID 1, itself, the life line and what waits for it. Fails like {@link ageSweep}, or when there is no life line. */
+export const killAllButLifeLine = `${findLifeLine}
+[ -n "$life" ] || exit 3
 n=0; while [ $n -lt 8 ]; do n=$((n+1)); hit=
-for p in /proc/[0-9]*; do q=\${p#/proc/}; { ${ownIds} || [ "$q" = "$keep" ]; } && continue; ${readStat}; ${fieldsOf}; [ "$1" = Z ] && continue; kill -KILL "$q" 2>/dev/null && hit=1; done
+for p in /proc/[0-9]*; do q=\${p#/proc/}; ${ownIds} && continue; case $keep in *" $q "*) continue;; esac; ${readStat}; ${fieldsOf}; [ "$1" = Z ] && continue; kill -KILL "$q" 2>/dev/null && hit=1; done
 [ -n "$hit" ] || break; done
 [ -z "$hit" ]`;
 

@@ -31,7 +31,11 @@ export const engineFacts = (info: Record<string, unknown>): EngineFacts => {
     memoryBytes: typeof info.MemTotal === "number" ? info.MemTotal : 0,
     rootless: security.some((s) => s.includes("rootless")),
     seccomp: security.some((s) => s.includes("seccomp")),
-    mandatoryAccess: security.some((s) => s.includes("apparmor")) ? "AppArmor" : security.some((s) => s.includes("selinux")) ? "SELinux" : "",
+    mandatoryAccess: security.some((s) => s.includes("apparmor"))
+      ? "AppArmor"
+      : security.some((s) => s.includes("selinux"))
+        ? "SELinux"
+        : "",
     podman: /podman/i.test(JSON.stringify(info.BuildahVersion ?? "")) || "BuildahVersion" in info,
     os,
   };
@@ -69,11 +73,14 @@ export const containerName = (name: string): string => {
 /** Same for a tag of the snapshot repository (at most 128 characters). */
 export const snapshotTag = (name: string): string => `spark-skills-snapshot:${containerName(name)}`;
 
-/** The life line reads this word in its command line; see `killAllButLifeLine`. */
+/** Stands in the life line's command line. */
 export const lifeLineToken = "spark-skills-life-line";
 
-// With bash the time limit is read's own. Other shells may have none (dash): there a watcher wakes the reader by a signal.
-const lifeLineBash = 'l=$1; while if [ "$l" = 0 ]; then IFS= read -r x; else IFS= read -r -t "$l" x; fi; do l=${x:-$l}; done';
+// Short reads, the lease counted beside them: while bash waits in a long `read -t`, it reaps no orphans, and a thousand dead
+// processes use up the limit. A read that ends without a line and without its time being up has met the end of the input.
+const lifeLineBash =
+  'l=$1 t=$SECONDS; while :; do if IFS= read -r -t 1 x; then l=${x:-$l} t=$SECONDS; elif [ $? -le 128 ] || { [ "$l" != 0 ] && [ $((SECONDS-t)) -ge "$l" ]; }; then exit; fi; done';
+// Other shells may have no time limit for read (dash): there a watcher wakes the reader by a signal.
 const lifeLineSh =
   'trap "exit 0" USR1; while :; do w=; [ "$l" = 0 ] || { (trap - USR1; sleep "$l"; kill -USR1 $$) & w=$!; }; IFS= read -r x || exit 0; [ -z "$w" ] || kill "$w" 2>/dev/null; l=${x:-$l}; done';
 
@@ -86,14 +93,35 @@ export const lifeLine = (leaseMs: number): string[] => [
   leaseSeconds(leaseMs),
 ];
 
-/** A lease as the life line reads it. */
-export const leaseSeconds = (leaseMs: number): string => (leaseMs <= 0 ? "0" : (Math.max(200, leaseMs) / 1000).toFixed(3));
+// The command line of the life line itself, and not of an entrypoint script that got it as its arguments.
+const isLifeLine = `case $c in "bash -c l="*"${lifeLineToken}"*|"sh -c command -v bash"*"${lifeLineToken}"*)`;
+
+/**
+ * Finds the life line: the oldest process with its command line. The agent's are younger, since its first command waits for the
+ * life line ({@link hasLifeLine}). Gives `keep`: its pid and those of its parents, an entrypoint that waits for it, with spaces.
+ */
+export const findLifeLine = `keep=" "; best=; life=
+for p in $(grep -la ${lifeLineToken} /proc/[0-9]*/cmdline 2>/dev/null); do p=\${p%/cmdline}; c=$(tr '\\0' ' ' <"$p/cmdline" 2>/dev/null); ${isLifeLine} ;; *) continue;; esac
+{ IFS= read -r s <"$p/stat"; } 2>/dev/null || continue; s=\${s##*") "}; set -- $s; if [ -z "$best" ] || [ "\${20}" -lt "$best" ]; then best=\${20}; life=\${p#/proc/}; fi; done
+q=$life; while [ -n "$q" ] && [ "$q" != 0 ]; do keep="$keep$q "; IFS= read -r s <"/proc/$q/stat" || break; s=\${s##*") "}; set -- $s; q=$2; done`;
+
+/** Succeeds when the life line runs: an image's entrypoint may do much before it comes to its argument. */
+export const hasLifeLine = `n=0; while [ $n -lt "$1" ]; do ${findLifeLine}
+[ -n "$life" ] && exit 0; n=$((n+1)); sleep 0.1; done; exit 1`;
+
+/** A lease as the life line reads it: whole seconds, rounded up. */
+export const leaseSeconds = (leaseMs: number): string => String(Math.max(0, Math.ceil(leaseMs / 1000)));
 
 /** What a refused start may leave out. */
 export type Concession = "ulimits";
 
 /** The whole request for a container. Never a `User`: the phase's user goes on each exec. */
-export const hardened = (options: CreateOptions, facts: EngineFacts, now: Date, concessions: readonly Concession[] = []): ContainerCreateOptions => {
+export const hardened = (
+  options: CreateOptions,
+  facts: EngineFacts,
+  now: Date,
+  concessions: readonly Concession[] = [],
+): ContainerCreateOptions => {
   const root = options.image.user === "" || /^(root|0)(:|$)/.test(options.image.user);
   // A task that names no memory may use most of the machine, not all of it.
   const memory = options.memoryMb !== undefined ? options.memoryMb * 2 ** 20 : Math.floor(facts.memoryBytes * 0.75);

@@ -142,7 +142,13 @@ const runBuild = async (
   }
 };
 
-const build = async (docker: Docker, tag: string, entries: readonly ArchiveEntry[], text: string, environment: EnvironmentSpec): Promise<void> => {
+const build = async (
+  docker: Docker,
+  tag: string,
+  entries: readonly ArchiveEntry[],
+  text: string,
+  environment: EnvironmentSpec,
+): Promise<void> => {
   await limited(environment, `building ${join(environment.contextDir, "Dockerfile")}`, async (signal) => {
     const reason = buildKitReason(text);
     const options = { tag, version: reason === null ? 1 : 2, signal, onProgress: environment.onProgress } as const;
@@ -171,7 +177,8 @@ export const createImageStore = (docker: Docker): { prepare(environment: Environ
   return {
     async prepare(environment) {
       const { dockerImage, contextDir } = environment;
-      if (dockerImage !== undefined) return (await lookUp(docker, dockerImage)) ?? (await pull(docker, dockerImage, environment, "the image"));
+      if (dockerImage !== undefined)
+        return (await lookUp(docker, dockerImage)) ?? (await pull(docker, dockerImage, environment, "the image"));
       if (!environment.hasDockerfile) {
         throw new SparkError(`${contextDir} has no Dockerfile. Add one, or set [environment].docker_image in task.toml.`, {
           code: "sandbox-unsupported",

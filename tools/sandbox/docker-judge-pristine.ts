@@ -61,8 +61,9 @@ IFS=' '; shift; for d in "$@" /lib/*-linux-* /usr/lib/*-linux-* /usr/local/lib/*
 while IFS= read -r l || [ -n "$l" ]; do printf 'pwd\\t%s\\n' "$l"; done </etc/passwd 2>/dev/null
 :`;
 
-/** Distributions whose modules decide what a test says. */
-const runnerSeeds = ["pytest", "nose", "nose2"];
+/** Distributions whose modules decide what a test says, and those modules. */
+const runnerSeeds = ["pytest", "pluggy", "iniconfig", "nose", "nose2"];
+const runnerModules = ["pytest", "_pytest", "pluggy", "iniconfig", "nose", "nose2"];
 
 const wordsOf = (value: unknown): string[] =>
   (Array.isArray(value) ? value.map(String) : typeof value === "string" ? [value] : [])
@@ -95,11 +96,21 @@ export const createPristine = (
         Cmd: [],
         User: "0",
         WorkingDir: "/",
-        Labels: { ...labels.ofContainer({ run: options.run, name: "pristine" }, new Date()), [labels.kind]: "pristine" },
+        Labels: {
+          ...labels.ofContainer({ run: options.run, name: "pristine" }, new Date()),
+          [labels.kind]: "pristine",
+          [labels.expires]: new Date(Date.now() + lifeSeconds * 1000).toISOString(),
+        },
         NetworkDisabled: true,
         Healthcheck: { Test: ["NONE"] },
         StopSignal: "SIGKILL",
-        HostConfig: { NetworkMode: "none", LogConfig: { Type: "none", Config: {} }, CapDrop: ["ALL"], CapAdd: ["DAC_OVERRIDE"] },
+        HostConfig: {
+          AutoRemove: true,
+          NetworkMode: "none",
+          LogConfig: { Type: "none", Config: {} },
+          CapDrop: ["ALL"],
+          CapAdd: ["DAC_OVERRIDE"],
+        },
       }),
     );
     return made;
@@ -199,6 +210,7 @@ export const createPristine = (
       fronts: [],
       homes: homesOf(facts.passwd),
       seeds: [...runnerSeeds, ...(options.installers ? ["pip", "setuptools", "wheel", "uv"] : [])],
+      names: runnerModules,
       judge: null,
     });
     const host: CommandHost = {

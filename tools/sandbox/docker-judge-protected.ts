@@ -63,6 +63,26 @@ const interpreterLandmark = /^(pyvenv\.cfg|pybuilddir\.txt|.*\._pth)$/;
 const startupModule = /^(sitecustomize|usercustomize)(\.|$)/;
 const installers = ["pip", "pip3", "uv", "uvx", "npm", "npx", "apt", "apt-get", "poetry", "pipx", "yarn", "pnpm"];
 
+/** Programs that tests install before they call them: where the image lacks one, the agent's must not be found instead. */
+const runnerPrograms = new Set([
+  "pytest",
+  "py.test",
+  "nosetests",
+  "nose2",
+  "tox",
+  "nox",
+  "uv",
+  "uvx",
+  "pip",
+  "pip3",
+  "pipx",
+  "npx",
+  "jest",
+  "vitest",
+  "mocha",
+  "bats",
+]);
+
 /** Whether a test script installs packages itself. */
 export const installsPackages = (reach: Pick<TestReach, "words">): boolean => installers.some((name) => reach.words.has(name));
 
@@ -209,8 +229,9 @@ export const protect = (facts: PristineFacts, more: { workdir?: string; reach: T
     if (libraries.has(path) && path.endsWith(".zip")) return { kind: "blank" };
     if (isCache(path)) return { kind: "blank" };
     const at = facts.pathDirs.indexOf(dir);
-    if (at >= 0 && judgingName(name)) {
+    if (at >= 0 && (judgingName(name) || runnerPrograms.has(name))) {
       const target = firstOnPath.get(name);
+      if (target === undefined && runnerPrograms.has(name) && more.reach.words.has(name)) return { kind: "blank" };
       if (target !== undefined && facts.pathDirs.indexOf(posix.dirname(target)) > at) return { kind: "shadow", target };
     }
     if (ways.has(path)) return { kind: "look" };
@@ -226,6 +247,8 @@ export const protect = (facts: PristineFacts, more: { workdir?: string; reach: T
     fronts: [...new Set([workdir, ...more.reach.workingDirectories, ...pythonPath, ...facts.pathDirs])],
     treat: (change) => {
       if (change.kind === "added") return added(change.path);
+      // What is deleted here is made or fetched again.
+      if (change.kind === "deleted" && (isCache(change.path) || configured(change.path, caches))) return { kind: "carry" };
       if (judges(change.path)) return { kind: "restore" };
       return ways.has(change.path) ? { kind: "look" } : { kind: "carry" };
     },

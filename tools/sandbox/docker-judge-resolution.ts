@@ -22,8 +22,10 @@ export interface ResolutionInput {
   fronts: string[];
   /** Home directories whose user packages the verifier would see. */
   homes: string[];
-  /** Distributions whose packages judge, with everything they require. */
+  /** Distributions whose packages judge, with everything they require; those that the image lacks too. */
   seeds: string[];
+  /** Modules that judge even where the image lacks them: the tests install them, and must not find the agent's. */
+  names: string[];
   judge: Pick<PristineResolution, "path" | "names" | "dotted" | "distributions" | "firstSite"> | null;
 }
 
@@ -99,7 +101,7 @@ def announced(folder):
 def scan(fronts, path, names, dotted, distributions):
     matches, digests = [], {}
     for at, folder in enumerate(fronts):
-        for name, where, first in found(folder, names, dotted):
+        for name, where, first in found(os.path.realpath(folder), names, dotted):
             matches.append({'name': name, 'index': at - len(fronts), 'path': where, 'initializer': first})
     bound = dict(names)
     for at, folder in enumerate(path):
@@ -217,9 +219,9 @@ def pristine():
             if not part.startswith('..') and not part.endswith(('.dist-info', '.egg-info', '.pth')) and part not in ('__pycache__', 'bin') and (len(file.parts) > 1 or part.endswith('.py') or '.so' in part):
                 given.append(part.split('.')[0])
         tops.update(given or [name.replace('-', '_')])
-    names = (names | tops) - LEFT_OUT - set(sys.builtin_module_names)
+    names = (names | tops | set(C['names'])) - LEFT_OUT - set(sys.builtin_module_names)
     matches, digests, bound = scan(C['fronts'], path, dict.fromkeys(names, 'first'), dotted, seen)
-    return {'path': path, 'names': bound, 'dotted': dotted, 'distributions': sorted(seen), 'matches': matches, 'digests': digests, 'firstSite': C['firstSite'],
+    return {'path': path, 'names': bound, 'dotted': dotted, 'distributions': sorted(seen | {normal(s) for s in C['seeds']}), 'matches': matches, 'digests': digests, 'firstSite': C['firstSite'],
             'tops': sorted(tops), 'standard': standard, 'executable': os.path.realpath(sys.executable), 'prefix': [sys.prefix, sys.base_prefix]}
 
 def judged():
@@ -291,6 +293,7 @@ export const compareResolution = (
   for (const match of here.matches) {
     if (known.has(match.path)) continue;
     if (match.index >= 0 && pristine.names[match.name] === null && separatelyPacked.has(match.name)) continue;
+    // A directory that the image has becomes a package by an added initializer.
     const target = added(match.path) || match.initializer === null ? match.path : match.initializer;
     if (match.index >= 0 || added(target)) remove.add(target);
   }
@@ -301,9 +304,12 @@ export const compareResolution = (
     if (expected !== undefined) restore.add(path);
     else if (!beneath(path) && !isSeparatelyPacked(path, here, pristine)) remove.add(path);
   }
-  for (const path of Object.keys(pristine.digests)) if (here.digests[path] === undefined) restore.add(path);
+  for (const path of Object.keys(pristine.digests)) if (here.digests[path] === undefined && !isCache(path)) restore.add(path);
   return { remove: [...remove], restore: [...restore] };
 };
+
+/** A cache that is missing is made again from its source. */
+const isCache = (path: string): boolean => path.includes("/__pycache__/");
 
 const isSeparatelyPacked = (path: string, here: Pick<Resolution, "matches">, pristine: Pick<Resolution, "names">): boolean =>
   here.matches.some(

@@ -7,7 +7,7 @@ import type { FileChange } from "./sandbox.js";
 
 /** What was done to a container before its first instruction. */
 export interface Restoration {
-  /** Changes of the agent's that were taken back. */
+  /** Changes of the agent's that were taken back. Caches that were added are not named: python made them, and makes them again. */
   withheld: string[];
   /** Blanked files, to be removed once something runs there. */
   blanked: string[];
@@ -72,7 +72,7 @@ export const restore = async (
 
   const entries = new Map<string, ArchiveEntry>();
   const take = (found: readonly ArchiveEntry[]): void => {
-    for (const entry of found) entries.set(`/${entry.name.replace(/\/$/, "")}`, entry);
+    for (const entry of found) entries.set(pathOf(entry), entry);
   };
   const standing = new Map<string, Promise<PathStat | null>>();
   const stands = (path: string): Promise<PathStat | null> => {
@@ -101,10 +101,12 @@ export const restore = async (
     }
     const now = await stands(path);
     if (kind !== "deleted" && now?.type === "directory") continue;
+    const content = await pristine.read(path, (at) => at === path || protection.judges(at) || protection.leadsOn(at));
+    // A directory that was only deleted matters for what judges in it; something else in its place is never left on the way.
+    if (now === null && content.every((entry) => entry.type === "directory")) continue;
     replaced.push(path);
     withheld.add(path);
-    // Its own entry even where nothing below judges: a link on the way must not stay.
-    take(await pristine.read(path, (at) => at === path || protection.judges(at) || protection.leadsOn(at)));
+    take(content);
   }
   await upload(container, sorted(entries));
 
@@ -115,7 +117,7 @@ export const restore = async (
       .filter(({ path }) => !replaced.some((top) => below(path, top)))
       .map(({ path, target }): ArchiveEntry => ({ name: path.slice(1), type: "symlink", mode: 0o777, linkname: target })),
   ]);
-  for (const path of [...blanks, ...shadows.map((shadow) => shadow.path)]) withheld.add(path);
+  for (const path of [...blanks, ...shadows.map((shadow) => shadow.path)]) if (!path.includes("/__pycache__")) withheld.add(path);
   return { withheld: [...withheld], blanked: blanks };
 };
 
@@ -129,36 +131,43 @@ const originals = async (
   protection: Protection,
 ): Promise<{ change: FileChange; original: ArchiveEntry | "directory" | null }[]> => {
   const found = new Map<string, ArchiveEntry | "directory">();
-  const wanted = new Set(changes.filter((change) => change.kind !== "added").map((change) => change.path));
-  const single = async (path: string): Promise<void> => {
+  const wanted = changes.filter((change) => change.kind !== "added").map((change) => change.path);
+  const gathered = wanted.filter((path) => protection.judges(path)).length > singleReads ? wanted.filter(isDeep) : [];
+  for (const path of wanted.filter((one) => !gathered.includes(one))) {
     const stat = await pristine.stat(path);
-    if (stat === null) return;
-    if (stat.type === "directory") found.set(path, "directory");
-    else for (const entry of await pristine.read(path, (at) => at === path)) found.set(path, entry);
-  };
-  const many = [...wanted].filter((path) => protection.judges(path));
-  if (many.length <= singleReads) {
-    for (const path of wanted) await single(path);
-  } else {
-    for (const path of wanted) if (path.split("/").length <= gatherDepth + 1) await single(path);
-    const folders = outermost(
-      [...wanted]
-        .filter((path) => !found.has(path) && path.split("/").length > gatherDepth + 1)
-        .map((path) =>
-          path
-            .split("/")
-            .slice(0, gatherDepth + 1)
-            .join("/"),
-        ),
-    );
-    for (const folder of folders) {
-      for (const entry of await pristine.read(folder, (at) => wanted.has(at))) {
-        const path = `/${entry.name.replace(/\/$/, "")}`;
-        found.set(path, entry.type === "directory" ? "directory" : entry);
-      }
-    }
+    if (stat?.type === "directory") found.set(path, "directory");
+    else if (stat !== null) for (const entry of await pristine.read(path, (at) => at === path)) found.set(path, entry);
   }
+  for (const entry of await gather(pristine, gathered)) found.set(pathOf(entry), entry.type === "directory" ? "directory" : entry);
   return changes.map((change) => ({ change, original: found.get(change.path) ?? null }));
+};
+
+const pathOf = (entry: ArchiveEntry): string => `/${entry.name.replace(/\/$/, "")}`;
+const isDeep = (path: string): boolean => path.split("/").length > gatherDepth + 1;
+
+/** Reads many paths by streaming the directories that hold them: one request to the engine costs as much as a megabyte. */
+const gather = async (pristine: Pristine, paths: readonly string[]): Promise<ArchiveEntry[]> => {
+  const wanted = new Set(paths);
+  const entries: ArchiveEntry[] = [];
+  for (const folder of outermost(
+    paths.map((path) =>
+      path
+        .split("/")
+        .slice(0, gatherDepth + 1)
+        .join("/"),
+    ),
+  )) {
+    entries.push(...(await pristine.read(folder, (at) => wanted.has(at))));
+  }
+  return entries;
+};
+
+/** The entries of these files of the pristine image. */
+export const readEach = async (pristine: Pristine, paths: readonly string[]): Promise<ArchiveEntry[]> => {
+  const gathered = paths.length > singleReads ? paths.filter(isDeep) : [];
+  const entries = await gather(pristine, gathered);
+  for (const path of paths.filter((one) => !gathered.includes(one))) entries.push(...(await pristine.read(path, (at) => at === path)));
+  return entries;
 };
 
 /**

@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
-import { SparkError } from "../../state/errors.js";
-import { type ArchiveEntry, putEntries, statPath } from "./docker-archive.js";
+import { messageOf, SparkError } from "../../state/errors.js";
+import { putEntries, statPath } from "./docker-archive.js";
 import type { DockerSandbox, PreparedContainer } from "./docker-container.js";
 import { snapshotChanges } from "./docker-judge-changes.js";
 import { createPristine, type Pristine, type PristineFacts } from "./docker-judge-pristine.js";
@@ -14,7 +14,7 @@ import {
   type Resolution,
   resolutionScript,
 } from "./docker-judge-resolution.js";
-import { outermost, restore, restorePasswd } from "./docker-judge-restore.js";
+import { outermost, readEach, restore, restorePasswd } from "./docker-judge-restore.js";
 import type { CreateOptions, FileChange, ImageRef, JudgeOptions, JudgeResult } from "./sandbox.js";
 
 const scanRounds = 3;
@@ -48,7 +48,7 @@ export const judge = async (
   let prepared: PreparedContainer | null = null;
   let sandbox: DockerSandbox | null = null;
   try {
-    prepared = await prepare({ ...options, image });
+    prepared = await prepareIn({ ...options, image }, prepare, changes);
     const before = prepared.container.id;
     if (changes.length === 0) return { sandbox: await prepared.start(), withheld: [], tampered: [] };
     const facts = await pristine.facts();
@@ -108,10 +108,8 @@ const compare = async (
         break;
       }
       await remove(sandbox, extra);
-      const entries: ArchiveEntry[] = [];
-      for (const path of different) entries.push(...(await pristine.read(path, (at) => at === path)));
-      await putEntries(sandbox.container, "/", entries);
-      for (const path of [...extra, ...different]) if (touched.has(path)) withheld.add(path);
+      await putEntries(sandbox.container, "/", await readEach(pristine, different));
+      for (const path of [...extra, ...different]) if (touched.has(path) && !path.includes("/__pycache__")) withheld.add(path);
     }
   }
   return [...tampered];
@@ -125,7 +123,7 @@ const scan = async (
 ): Promise<Pick<Resolution, "matches" | "digests"> | null> => {
   const { path, names, dotted, distributions, firstSite } = resolution;
   const judged = { path, names, dotted, distributions, firstSite };
-  const source = resolutionScript({ fronts: protection.fronts, homes: protection.homes, seeds: [], judge: judged });
+  const source = resolutionScript({ fronts: protection.fronts, homes: protection.homes, seeds: [], names: [], judge: judged });
   const result = await sandbox.exec(`'${command}' ${interpreterOptions(false)}`, {
     stdin: Buffer.from(source),
     user: "0",
@@ -159,7 +157,24 @@ const remove = async (sandbox: DockerSandbox, paths: readonly string[]): Promise
   }
 };
 
-/** A container whose working directory is a file does not start, and that must not be the agent's free retry. */
+/** The engine refuses a container whose working directory is a file, and that must not be the agent's free retry: then it is made in `/`. */
+const prepareIn = async (
+  options: CreateOptions,
+  prepare: (options: CreateOptions) => Promise<PreparedContainer>,
+  changes: readonly FileChange[],
+): Promise<PreparedContainer> => {
+  const workdir = options.workdir ?? options.image.workdir;
+  try {
+    return await prepare(options);
+  } catch (error) {
+    if (!/not a directory/i.test(messageOf(error)) || !changes.some((change) => isOrHolds(change.path, workdir))) throw error;
+    return await prepare({ ...options, workdir: "/" });
+  }
+};
+
+const isOrHolds = (path: string, target: string): boolean => path === target || target.startsWith(`${path}/`);
+
+/** Makes the working directory one again, where the agent left something else in its place. */
 const restoreWorkdir = async (container: Docker.Container, workdir: string, changes: readonly FileChange[]): Promise<string[]> => {
   const replaced: string[] = [];
   const parts = workdir.split("/").filter(Boolean);

@@ -18,7 +18,11 @@ export const parseSockets = (text: string): Socket[] =>
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
     .filter((fields) => /^\d+:$/.test(fields[0] ?? "") && fields[3] === listening)
-    .map((fields) => ({ port: Number.parseInt(fields[1]!.slice(fields[1]!.lastIndexOf(":") + 1), 16), uid: fields[7]!, inode: fields[9]! }));
+    .map((fields) => ({
+      port: Number.parseInt(fields[1]!.slice(fields[1]!.lastIndexOf(":") + 1), 16),
+      uid: fields[7]!,
+      inode: fields[9]!,
+    }));
 
 /** Which process holds which socket inode, from the second half of {@link listenersScript}. */
 export const parseHolders = (text: string): Map<string, { pid: number; command: string }> => {

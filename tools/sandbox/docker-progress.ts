@@ -57,7 +57,12 @@ export const decodeTrace = (aux: string): string[] => {
       if (has(5) && !has(6)) lines.push(textOf(fields, 3));
       if (textOf(fields, 7) !== "") lines.push(`ERROR: ${textOf(fields, 7)}`);
     }
-    if (number === 3) lines.push(...textOf(fields, 4).split("\n").filter((line) => line.trim() !== ""));
+    if (number === 3)
+      lines.push(
+        ...textOf(fields, 4)
+          .split("\n")
+          .filter((line) => line.trim() !== ""),
+      );
   }
   return lines;
 };

@@ -15,7 +15,7 @@ import {
   within,
 } from "./docker-exec.js";
 import { createCapture, createFrameParser, createMarkerScanner, type OutputCapture, type StreamName } from "./docker-output.js";
-import { prelude, quoted, statelessWrapper, supervisor } from "./docker-supervisor.js";
+import { bootstrap, prelude, statelessWrapper, supervisor } from "./docker-supervisor.js";
 import type { ExecResult, Shell } from "./sandbox.js";
 
 /** A command of the session that writes more than this is killed. */
@@ -87,8 +87,9 @@ const createReader = (
 /** Starts the fork-server. Null when the image has no bash. */
 const startSession = async (host: CommandHost, options: { user?: string; cwd?: string }): Promise<Session | null> => {
   const { socket } = await translated(`opening a shell in ${host.name}`, () =>
-    openExec(host.container, { cmd: ["bash", "-c", supervisor, "bash", prelude], stdin: true, ...options }),
+    openExec(host.container, { cmd: bootstrap, stdin: true, ...options }),
   );
+  socket.write(`${supervisor}\0${prelude}\0`);
   const session: Session = { socket, pid: "", last: "-", isClosed: false, pending: null, closed: Promise.resolve("closed") };
   session.closed = new Promise((resolve) => {
     const end = (): void => {
@@ -198,7 +199,8 @@ export const openDockerShell = async (host: CommandHost, options: { user?: strin
     if (slot !== "-" || state === null) return;
     const kept = state;
     const answer = await within(Promise.race([request("S", "0", kept, silent(), () => undefined), session.closed]), openLimitMs);
-    if (answer === null || answer === "closed") throw new SparkError(`the shell of ${host.name} did not take its state back.`, { code: "sandbox-failed" });
+    if (answer === null || answer === "closed")
+      throw new SparkError(`the shell of ${host.name} did not take its state back.`, { code: "sandbox-failed" });
     slot = answer.slot;
   };
 
@@ -278,6 +280,3 @@ export const openDockerShell = async (host: CommandHost, options: { user?: strin
     },
   };
 };
-
-/** For tests and for people: how a word is quoted for the shell. */
-export const shellQuote = quoted;

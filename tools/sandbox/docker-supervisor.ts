@@ -1,20 +1,23 @@
 import { ageSweep } from "./docker-exec.js";
 
+/** Quotes text as one word for a POSIX shell. */
+export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
 // Names that belong to one bash process; saving them would raise errors or restore nonsense.
 const unsaved =
   "BASH*|EUID|UID|PPID|SHELLOPTS|DIRSTACK|FUNCNAME|GROUPS|PIPESTATUS|_|__sb_*|__ok|RANDOM|SECONDS|LINENO|SRANDOM|EPOCH*|HOSTTYPE|MACHTYPE|OSTYPE|OPTIND|SHLVL|COMP_*|PWD";
 
 /**
- * What each command's own bash runs: `$1` state to start from, `$2` state to write, `$3` id, `$4` the command. Builtins write
- * their lists into the state file and read them back, so that saving forks nothing. One line, or error messages of the
- * command would say "line 4". State is saved after the command, before its own EXIT trap; by our EXIT trap when it exits early.
+ * What each command's own bash sources first: `$1` our folder, `$2` state to start from, `$3` state to write, `$4` id, `$5` the
+ * command. Builtins write their lists into the state file and read them back, so that saving forks nothing. State is saved
+ * after the command, before its own EXIT trap; by our EXIT trap when it exits early.
  */
 export const prelude = [
-  "__sb_p=$1 __sb_f=$2 __sb_i=$3 __sb_c=$4",
+  "__sb_p=$2 __sb_f=$3 __sb_i=$4 __sb_c=$5",
   'compgen -e >|"$__sb_f"; mapfile -t __sb_e <"$__sb_f"; shopt -p >|"$__sb_f"; mapfile -t __sb_o <"$__sb_f"; : >|"$__sb_f"',
   "__sb_save() { " +
     [
-      '[[ -z ${__sb_d-} ]] || return 0; __sb_d=1; set +eEuTxvf; builtin trap - ERR DEBUG RETURN',
+      "[[ -z ${__sb_d-} ]] || return 0; __sb_d=1; set +eEuTxvf; builtin trap - ERR DEBUG RETURN",
       'compgen -v >|"$__sb_f"; mapfile -t __sb_n <"$__sb_f"; shopt -p >|"$__sb_f"; mapfile -t __sb_q <"$__sb_f"; declare -F >|"$__sb_f"; mapfile -t __sb_x <"$__sb_f"',
       "{ " +
         [
@@ -31,23 +34,27 @@ export const prelude = [
     "; } 2>/dev/null",
   '{ [[ -r $__sb_p ]] && . "$__sb_p"; } >/dev/null 2>&1 </dev/null',
   "builtin trap '{ set +xv; } 2>/dev/null; __sb_save' EXIT",
-  'set --; eval "$__sb_c"',
-  '{ __sb_r=$?; set +xv; } 2>/dev/null; __sb_save; builtin exit "$__sb_r"',
-].join("; ");
+].join("\n");
+
+// The command itself is one line of `-c`, or its error messages would name a file or say "line 4"; short, since `ps` shows it.
+const commandLine = '. "$1/pre"; set --; eval "$__sb_c"; { __sb_r=$?; set +xv; } 2>/dev/null; __sb_save; builtin exit "$__sb_r"';
+
+/** The command of the session's exec: takes {@link supervisor} and {@link prelude} from its input, each ended by NUL, so that `ps` inside stays readable. */
+export const bootstrap = ["bash", "-c", 'IFS= read -r -d "" a; IFS= read -r -d "" b; eval "$a"', "spark-skills-shell"];
 
 /** State texts longer than this stay in the container and are lost with a restart. */
 const hostStateBytes = 500_000;
 
 /**
- * The fork-server: one bash for a session, `-c` of one exec, `$1` is {@link prelude}. Requests on its stdin are
+ * The fork-server: one bash for a session, in one exec; `$b` is {@link prelude}. Requests on its stdin are
  * `R id nonce prev len\n<bytes>` (run) and `S id nonce slot len\n<bytes>` (take this state). Answers: `\0nonce\0` on stderr and
  * `\0nonce rc slot\0state\0` on stdout; slot `-`: nothing saved; state `=`: as before, `-`: not told, `+text`.
  * Its folder is fixed for a user, so a second supervisor stops the first, kills by age what it was running, and goes on
  * from the last saved state.
  */
-export const supervisor = `pre=$1
-for d in /dev/shm/.sb.$EUID /tmp/.sb.$EUID; do mkdir -m 700 "$d"; [ ! -L "$d" ] && [ -O "$d" ] && [ -w "$d" ] && break; d=; done 2>/dev/null
+export const supervisor = `for d in /dev/shm/.sb.$EUID /tmp/.sb.$EUID; do mkdir -m 700 "$d"; [ ! -L "$d" ] && [ -O "$d" ] && [ -w "$d" ] && break; d=; done 2>/dev/null
 [ -n "$d" ] || exit 97
+printf '%s\\n' "$b" >|"$d/pre" || exit 97
 sweep() { ${ageSweep}
 }
 born() { { IFS= read -r s <"/proc/$1/stat"; } 2>/dev/null || return 1; s=\${s##*") "}; set -- $s; born=\${20}; }
@@ -63,14 +70,11 @@ while IFS=' ' read -r -u 7 op id nonce prev len rest; do
   if [[ $op == S ]]; then printf '%s\\n__ok=%s\\n' "$cmd" "$id" >|"$d/st.$prev"; echo "$prev" >|"$d/last"; printf '\\0%s\\0' "$nonce" >&9; printf '\\0%s 0 %s\\0=\\0' "$nonce" "$prev" >&8; continue; fi
   s=$((id%4)); [[ $s == "$prev" ]] && s=4; ((len>100000)) && { printf %s "$cmd" >|"$d/c.$s"; cmd=". $d/c.$s"; }
   : >|"$d/st.$s"
-  "$BASH" --noprofile --norc -c "$pre" bash "$d/st.$prev" "$d/st.$s" "$id" "$cmd" </dev/null >&8 2>&9 7<&- 8>&- 9>&-
+  "$BASH" --noprofile --norc -c ${quoted(commandLine)} bash "$d" "$d/st.$prev" "$d/st.$s" "$id" "$cmd" </dev/null >&8 2>&9 7<&- 8>&- 9>&-
   rc=$?; sv=-; out=-
   if keep "$id" "$s"; then sv=$s; echo "$s" >|"$d/last"; if [[ $st == "$saved" ]]; then out="="; elif ((\${#st}<${hostStateBytes})); then out=+$st; saved=$st; else saved=; fi; fi
   printf '\\0%s\\0' "$nonce" >&9; printf '\\0%s %s %s\\0%s\\0' "$nonce" "$rc" "$sv" "$out" >&8
 done`;
-
-/** Quotes text as one word for a POSIX shell. */
-export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /**
  * One command where the image has no bash: sh keeps directory, exported variables and umask in a file between the commands.

@@ -2,7 +2,15 @@ import { homedir, userInfo } from "node:os";
 import type Docker from "dockerode";
 import pLimit from "p-limit";
 import { messageOf, SparkError } from "../../state/errors.js";
-import { type ContainerContext, type DockerSandbox, findContainer, prepareContainer, removeContainer, removeImage, snapshotId } from "./docker-container.js";
+import {
+  type ContainerContext,
+  type DockerSandbox,
+  findContainer,
+  prepareContainer,
+  removeContainer,
+  removeImage,
+  snapshotId,
+} from "./docker-container.js";
 import { type DockerEndpoint, dockerOptions, readTextFile, resolveEndpoints } from "./docker-endpoint.js";
 import { asSparkError, translated } from "./docker-errors.js";
 import { within } from "./docker-exec.js";
@@ -35,7 +43,12 @@ const unavailable = (tried: readonly string[]): SparkError =>
 const connect = async (options: DockerProviderOptions): Promise<Engine> => {
   const { default: DockerClient } = await import("dockerode");
   const uid = userInfo().uid;
-  const endpoints = resolveEndpoints({ env: options.env, home: options.home ?? homedir(), read: readTextFile, ...(uid < 0 ? {} : { uid }) });
+  const endpoints = resolveEndpoints({
+    env: options.env,
+    home: options.home ?? homedir(),
+    read: readTextFile,
+    ...(uid < 0 ? {} : { uid }),
+  });
   const tried: string[] = [];
   for (const endpoint of endpoints) {
     try {
@@ -63,10 +76,14 @@ export const createDockerProvider = (options: DockerProviderOptions): SandboxPro
     return found;
   };
   const imagesOf = async (docker: Docker, more: Record<string, string> = {}) =>
-    await translated("listing images", () => docker.listImages({ filters: labels.filter({ [labels.kind]: "snapshot", ...more }) as never }));
+    await translated("listing images", () =>
+      docker.listImages({ filters: labels.filter({ [labels.kind]: "snapshot", ...more }) as never }),
+    );
   // The kind matters: a container that somebody makes from an image of ours inherits the image's labels.
   const containersOf = async (docker: Docker, more: Record<string, string> = {}) =>
-    await translated("listing containers", () => docker.listContainers({ all: true, filters: labels.filter({ [labels.kind]: "container", ...more }) as never }));
+    await translated("listing containers", () =>
+      docker.listContainers({ all: true, filters: labels.filter({ [labels.kind]: "container", ...more }) as never }),
+    );
   const removeAll = async (
     docker: Docker,
     take: (found: Readonly<Record<string, string>> | undefined) => boolean,
@@ -87,7 +104,11 @@ export const createDockerProvider = (options: DockerProviderOptions): SandboxPro
     async available() {
       try {
         const { endpoint, facts } = await engine();
-        return { ok: true, description: `${facts.podman ? "Podman" : "Docker"} ${facts.version} at ${endpoint.url} (${endpoint.why})`, isolation: isolationWords(facts) };
+        return {
+          ok: true,
+          description: `${facts.podman ? "Podman" : "Docker"} ${facts.version} at ${endpoint.url} (${endpoint.why})`,
+          isolation: isolationWords(facts),
+        };
       } catch (error) {
         const spark = asSparkError(error, "looking for Docker");
         return { ok: false, reason: spark.message, fix: "Start Docker (or Colima, Podman), or point DOCKER_HOST at an engine." };

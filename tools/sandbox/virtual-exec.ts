@@ -1,6 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 import { posix } from "node:path";
-import type { Bash, BashExecResult, IFileSystem, TransformPlugin } from "just-bash";
+import type { Bash, BashExecResult, CustomCommand, IFileSystem, TransformPlugin } from "just-bash";
 import { messageOf, SparkError } from "../../state/errors.js";
 import { createCapture } from "./docker-output.js";
 import type { ExecResult } from "./sandbox.js";
@@ -23,6 +23,8 @@ export async function loadJustBash(): Promise<JustBash> {
 
 /** Longest time of a command that names no limit, milliseconds. */
 const MAX_COMMAND_MS = 6 * 60 * 60 * 1000;
+/** Commands of one exec. Past it, an endless loop in a called script ends after some seconds with exit code 126. */
+const MAX_COMMANDS = 200_000;
 /** Kept of each stream when nobody says how much, bytes. */
 const DEFAULT_OUTPUT_BYTES = 10_000_000;
 
@@ -54,12 +56,14 @@ export async function execVirtual(
   const timer = setTimeout(() => timeout.abort(), limitMs);
   let result: BashExecResult;
   try {
-    const bash = await createBash(library, fs, options, limitMs);
+    const signal = options.signal ? AbortSignal.any([options.signal, timeout.signal]) : timeout.signal;
+    const bash = await createBash(library, fs, { ...options, signal }, limitMs);
+    bash.registerTransformPlugin(pausePlugin(library));
     if (options.plugin) bash.registerTransformPlugin(options.plugin);
     result = await bash.exec(command, {
       rawScript: true,
       cwd: options.cwd,
-      signal: options.signal ? AbortSignal.any([options.signal, timeout.signal]) : timeout.signal,
+      signal,
       ...(options.stdin ? { stdin: Buffer.from(options.stdin).toString("latin1"), stdinKind: "bytes" as const } : {}),
     });
   } catch (error) {
@@ -102,8 +106,19 @@ async function createBash(library: JustBash, fs: IFileSystem, options: VirtualEx
     env: { ...options.env, PWD: options.cwd },
     python: true,
     processInfo: { uid: 0, gid: 0 },
-    executionLimits: { maxExecutionTimeMs: limitMs, maxPythonTimeoutMs: limitMs },
-    customCommands: [createPythonCommand("python3"), createPythonCommand("python"), ...extraCommands, ...(options.commands ?? [])],
+    executionLimits: {
+      maxExecutionTimeMs: limitMs,
+      maxPythonTimeoutMs: limitMs,
+      maxCommandCount: MAX_COMMANDS,
+      maxLoopIterations: MAX_COMMANDS,
+    },
+    customCommands: [
+      createPauseCommand(),
+      createPythonCommand("python3"),
+      createPythonCommand("python"),
+      ...extraCommands,
+      ...(options.commands ?? []),
+    ],
     // The one "address" is this process itself: python's subprocess arrives here. Nothing leaves it.
     fetch: async (url, request) => {
       if (url !== "http://sandbox.invalid/exec") throw new Error("The virtual sandbox has no network.");
@@ -118,6 +133,44 @@ async function createBash(library: JustBash, fs: IFileSystem, options: VirtualEx
   });
   for (const path of ["/bin/curl", "/usr/bin/curl"]) await fs.rm(path, { force: true });
   return bash;
+}
+
+const PAUSE = "__spark_pause";
+/** Longest time in which a loop of builtins may keep this process from everything else, milliseconds. */
+const PAUSE_EVERY_MS = 20;
+
+/** A loop of builtins never returns to the event loop, so neither a time limit nor an abort nor other work of this process gets its turn. */
+function createPauseCommand(): CustomCommand {
+  const outside = new AsyncResource("spark-skills.virtual");
+  let last = performance.now();
+  return {
+    name: PAUSE,
+    trusted: true,
+    async execute() {
+      await outside.runInAsyncScope(async () => {
+        if (performance.now() - last < PAUSE_EVERY_MS) return;
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        last = performance.now();
+      });
+      return { stdout: "", stderr: "", exitCode: 0 };
+    },
+  };
+}
+
+/** Puts the pause at the beginning of each loop's body. Scripts that a command line calls are not reached; there the limit of commands holds. */
+function pausePlugin(library: JustBash): TransformPlugin {
+  const loops = new Set(["While", "Until", "For", "CStyleFor"]);
+  const withPauses = (node: unknown): unknown => {
+    if (Array.isArray(node)) return node.map(withPauses);
+    if (node === null || typeof node !== "object") return node;
+    const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, withPauses(value)])) as {
+      type?: string;
+      body?: unknown[];
+    };
+    if (loops.has(copy.type ?? "") && Array.isArray(copy.body)) copy.body = [...library.parse(`${PAUSE}\n`).statements, ...copy.body];
+    return copy;
+  };
+  return { name: "pauses", transform: ({ ast }) => ({ ast: withPauses(ast) as typeof ast }) };
 }
 
 interface SubprocessRequest {

@@ -98,8 +98,8 @@ function remember(state: ShellState, all: Map<string, string>, exported: Record<
   const usable = ([name]: [string, string]) => !OWN.test(name) && /^[A-Za-z_]\w*$/.test(name);
   state.arrays = {};
   for (const line of declarations.split("\n")) {
-    const name = /^declare -[a-zA-Z]*[aA][a-zA-Z]* ([A-Za-z_]\w*)=\(/.exec(line)?.[1];
-    if (name !== undefined && !OWN.test(name) && line.endsWith(")")) state.arrays[name] = line;
+    const match = /^declare -[a-zA-Z]*([aA])[a-zA-Z]* ([A-Za-z_]\w*)=\((.*)\)$/.exec(line);
+    if (match && !OWN.test(match[2]!)) state.arrays[match[2]!] = arrayAssignments(match[1]!, match[2]!, match[3]!);
   }
   state.env = Object.fromEntries(Object.entries(exported).filter(usable));
   state.variables = Object.fromEntries(
@@ -110,6 +110,16 @@ function remember(state: ShellState, all: Map<string, string>, exported: Record<
   state.options = (all.get("BASHOPTS") ?? "")
     .split(":")
     .filter((name) => ["dotglob", "extglob", "globstar", "nocaseglob", "nocasematch", "nullglob", "failglob"].includes(name));
+}
+
+/**
+ * Statements that make an array again, from the elements that `declare -p` printed. just-bash cannot read its own line back: it splits
+ * quoted elements at spaces.
+ */
+function arrayAssignments(kind: string, name: string, elements: string): string {
+  const parts = elements.split(kind === "a" ? / (?=\[\d+\]=["$])/ : / (?=\['(?:[^']|'\\'')*'\]=)/).filter((part) => part !== "");
+  const assignments = parts.map((part) => `${name}${part}`);
+  return [`declare -${kind} ${name}`, ...assignments].join("\n");
 }
 
 /** just-bash keeps array elements as `name_index` among the variables. */

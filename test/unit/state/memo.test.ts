@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { memoSection } from "../../../state/memo.js";
+import { memoHeadings, memoSection } from "../../../state/memo.js";
 
 const memo = "## Memo\r\n\r\n### Verified Facts\r\n- one\r\n#### detail\r\n- two\r\n\r\n### Next Strategy\r\ngo on";
 
@@ -15,5 +15,11 @@ describe("memoSection", () => {
   it("is empty for a section that is missing, and for error text", () => {
     expect(memoSection(memo, "Current Error Pattern")).toBe("");
     expect(memoSection("Error code: 502 ### Verified Facts", "Verified Facts")).toBe("");
+  });
+});
+
+describe("memoHeadings", () => {
+  it("lists the third-level headings in order, other levels left out", () => {
+    expect(memoHeadings(memo)).toEqual(["Verified Facts", "Next Strategy"]);
   });
 });

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 LOGS = "/app/logs"
 FILES = ("access.log.2", "access.log.1", "access.log")
-DIGEST = "9198723443cc3c56e018c23fb85ee056ced6cf85b6e0d527f00874555f2651e4"
+DIGEST = "d7dd0abc1f4ecfd384ccffab326fde8ad6b852e734ddd68de4d3b1c184a433af"
 LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+([0-9]{3})\s+([0-9]+(?:\.[0-9]+)?)(ms|s)")
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:Z|([+-])(\d\d):(\d\d))")
 

@@ -1,0 +1,31 @@
+/** Shorter ones say nothing about where they come from. */
+const MIN_CHARACTERS = 6;
+const MAX_CHARACTERS = 2000;
+
+/** Each kind of quote alone, since one may stand inside another; a single one inside a word is an apostrophe, behind r, b, f or u it is none. */
+const QUOTED = [/"((?:[^"\\]|\\.)*)"/g, /(?<!\w)(?:[rbfuRBFU]{1,2})?'((?:[^'\\]|\\.)*)'(?!\w)/g, /`([^`]*)`/g];
+
+/** What belongs to languages and formats, not to a task: dunder names, encodings and their error handlers, MIME types, time formats. */
+const VOCABULARY = [
+  /^__\w+__$/,
+  /^(utf-?8-sig|utf-?(8|16|32)(-?[bl]e)?|iso-?8859-\d+|windows-\d+|surrogateescape|surrogatepass|backslashreplace|xmlcharrefreplace|namereplace)$/i,
+  /^(application|audio|font|image|message|multipart|model|text|video)\/[\w.+-]+$/,
+  /^(%[-#]?[A-Za-z][\s:/.,TZ-]*)+$/,
+];
+
+/** Quoted strings of six or more characters, by line; with the escapes of quotes, backslashes, tabs and line ends undone. */
+export function quotedStrings(lines: readonly string[]): { value: string; line: number }[] {
+  const found: { value: string; line: number }[] = [];
+  for (const [index, line] of lines.entries())
+    for (const pattern of QUOTED)
+      for (const [, inner = ""] of line.matchAll(pattern)) {
+        const value = unescaped(inner).trim();
+        if (value.length < MIN_CHARACTERS || value.length > MAX_CHARACTERS) continue;
+        if (!/[\p{L}\p{N}]{2}/u.test(value) || VOCABULARY.some((known) => known.test(value))) continue;
+        found.push({ value, line: index + 1 });
+      }
+  return found;
+}
+
+const unescaped = (text: string): string =>
+  text.replace(/\\(["'`\\nt])/g, (_, character: string) => (character === "n" ? "\n" : character === "t" ? "\t" : character));

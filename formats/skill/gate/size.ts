@@ -1,0 +1,54 @@
+import type { Finding } from "../../../state/skill.js";
+import type { GateRule } from "./subject.js";
+
+const MAX_LINES = 500;
+const MAX_TOKENS = 5000;
+/** A longer body is an error whatever its tokens are; the tokeniser would need seconds for it. */
+const MAX_COUNTED_CHARACTERS = 400_000;
+/** The tokeniser's time grows with the square of a word's length. */
+const PIECE_CHARACTERS = 2000;
+
+/** A skill's body is read whole by its user: above 500 lines or 5,000 tokens (o200k_base) a warning, above twice that an error. */
+export const size: GateRule = async ({ frontmatter: { body, bodyLine } }) => {
+  const text = body.trimEnd();
+  const findings: Finding[] = [];
+  const report = (what: string, value: number | string, limit: number, error: boolean): void => {
+    findings.push({
+      rule: "size",
+      severity: error ? "error" : "warning",
+      file: "SKILL.md",
+      line: bodyLine,
+      message: `the body has ${value} ${what}, ${error ? `over twice the ${limit} that a skill should have at most: shorten it or split it` : `a skill should have at most ${limit}`}`,
+    });
+  };
+  const lines = text === "" ? 0 : text.split("\n").length;
+  if (lines > MAX_LINES) report("lines", lines, MAX_LINES, lines > 2 * MAX_LINES);
+  // A token is at least a byte: most short skills need no tokeniser, which takes 2 s to load.
+  if (Buffer.byteLength(text) <= MAX_TOKENS) return findings;
+  if (text.length > MAX_COUNTED_CHARACTERS) report("characters, too many to count its tokens", text.length, MAX_TOKENS, true);
+  else {
+    const tokens = await countTokens(text);
+    if (tokens > MAX_TOKENS) report("tokens", tokens, MAX_TOKENS, tokens > 2 * MAX_TOKENS);
+  }
+  return findings;
+};
+
+let encoder: Promise<{ encode(text: string): number[] }> | null = null;
+
+/** Loaded when first needed; langchain's own counter would fetch its table from the network. */
+async function countTokens(text: string): Promise<number> {
+  encoder ??= Promise.all([import("js-tiktoken/lite"), import("js-tiktoken/ranks/o200k_base")]).then(([{ Tiktoken }, ranks]) => {
+    const tiktoken = new Tiktoken(ranks.default);
+    // Special tokens in a skill's text are text.
+    return { encode: (piece: string) => tiktoken.encode(piece, [], []) };
+  });
+  const { encode } = await encoder;
+  let count = 0;
+  for (let at = 0; at < text.length; ) {
+    const newline = text.lastIndexOf("\n", at + PIECE_CHARACTERS);
+    const end = at + PIECE_CHARACTERS >= text.length ? text.length : newline > at ? newline + 1 : at + PIECE_CHARACTERS;
+    count += encode(text.slice(at, end)).length;
+    at = end;
+  }
+  return count;
+}

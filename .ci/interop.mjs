@@ -4,7 +4,7 @@
 // --fixtures-only: Harbor alone, against what the fixtures say. Exit 1 on any disagreement.
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs, promisify } from "node:util";
@@ -140,6 +140,12 @@ async function ourTrial(task, agent, place) {
   return trial;
 }
 
+const isFile = (path) =>
+  stat(path).then(
+    (entry) => entry.isFile(),
+    () => false,
+  );
+
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -174,7 +180,7 @@ async function compare({ tasks }, theirs, ours) {
         );
       if (own) compareOwn(where, task, agent, own, harbor, own.dir ? models.trials[own.dir] : null);
       for (const dir of agent === "oracle" ? [harbor?.dir, own?.dir].filter(Boolean) : []) {
-        for (const path of task.artifacts ?? []) if (!existsSync(join(dir, path))) disagree(`${where}: ${path} is missing in ${dir}`);
+        for (const path of task.artifacts ?? []) if (!(await isFile(join(dir, path)))) disagree(`${where}: ${path} is no file in ${dir}`);
         for (const path of task.notArtifacts ?? []) if (existsSync(join(dir, path))) disagree(`${where}: ${path} stands in ${dir}`);
       }
     }

@@ -201,7 +201,7 @@ function createProgram(): Command {
       action(async ({ flags, output }) => {
         const { runDemo } = await import("./demo.js");
         const { outputDir: runsDir, sandbox: choice } = flags as { outputDir: string; sandbox?: "auto" | "docker" | "virtual" };
-        return runDemo({ runsDir, sandbox: choice ?? "auto", out: output.data });
+        return runDemo({ runsDir, sandbox: choice ?? "virtual", out: output.data });
       }),
     );
 

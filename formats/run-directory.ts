@@ -36,7 +36,10 @@ export async function writeAtomically(path: string, content: string | Uint8Array
     await writeFile(temporary, content);
     await rename(temporary, path);
   } catch (error) {
-    throw new SparkError(`cannot write ${path}: ${messageOf(error)}; free space or choose another folder with -o`, { code: "disk", cause: error });
+    throw new SparkError(`cannot write ${path}: ${messageOf(error)}; free space or choose another folder with -o`, {
+      code: "disk",
+      cause: error,
+    });
   }
 }
 
@@ -57,9 +60,17 @@ export class TaskDirectory {
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     const path = `blobs/${sha256.slice(0, 2)}/${sha256}.${extension}`;
     const target = join(this.dir, path);
-    const present = await stat(target).then((entry) => entry.size === bytes.byteLength, () => false);
+    const present = await stat(target).then(
+      (entry) => entry.size === bytes.byteLength,
+      () => false,
+    );
     if (!present) await writeAtomically(target, bytes);
-    return { path, sha256, bytes: bytes.byteLength, preview: typeof clean === "string" ? clean.slice(0, PREVIEW_CHARACTERS) : "" };
+    return {
+      path,
+      sha256,
+      bytes: bytes.byteLength,
+      preview: typeof clean === "string" ? clean.slice(0, PREVIEW_CHARACTERS).replace(/[\uD800-\uDBFF]$/, "") : "",
+    };
   }
 
   /** The whole text behind a reference; empty for null. Throws SparkError `file-missing`. */
@@ -72,7 +83,10 @@ export class TaskDirectory {
     try {
       return await readFile(target);
     } catch (error) {
-      throw new SparkError(`${target}: ${messageOf(error)}; the run's folder is incomplete, start a new run`, { code: "file-missing", cause: error });
+      throw new SparkError(`${target}: ${messageOf(error)}; the run's folder is incomplete, start a new run`, {
+        code: "file-missing",
+        cause: error,
+      });
     }
   }
 
@@ -87,14 +101,18 @@ export class TaskDirectory {
   }
 
   async exists(path: string): Promise<boolean> {
-    return stat(this.path(path)).then(() => true, () => false);
+    return stat(this.path(path)).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Absolute path of something inside this folder. Throws when it would leave the folder. */
   path(inside: string): string {
     const target = resolve(this.dir, inside);
     const back = relative(this.dir, target);
-    if (back.startsWith("..") || isAbsolute(back)) throw new SparkError(`${inside} leaves the task's folder ${this.dir}`, { code: "internal" });
+    if (back.startsWith("..") || isAbsolute(back))
+      throw new SparkError(`${inside} leaves the task's folder ${this.dir}`, { code: "internal" });
     return target;
   }
 }

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import type { CallbackManager } from "@langchain/core/callbacks/manager";
+import { CallbackManager } from "@langchain/core/callbacks/manager";
 import type { BaseCheckpointSaver, LangGraphRunnableConfig } from "@langchain/langgraph";
 import { RUN_LOG_NAME, RunLog, type RunLogOptions, rootRunIdOf } from "../formats/trajectory/run-log.js";
 
@@ -49,7 +49,9 @@ export function withRunLog(target: Configurable | NodeFunction<unknown, unknown>
       return target(state, config);
     const runId = manager?.getParentRunId() ?? crypto.randomUUID();
     await log.openChain(runId, undefined, state, config.metadata, rootRunIdOf(config));
-    const observed = { ...config, callbacks: manager ? manager.copy([log], true) : [log] } as LangGraphRunnableConfig;
+    // A graph without handlers has no manager, and without one what runs inside would not know its parent.
+    const callbacks = (manager ?? new CallbackManager(runId)).copy([log], true);
+    const observed = { ...config, callbacks } as LangGraphRunnableConfig;
     const update = await target(state, observed).catch((error: unknown) => {
       log.handleChainError(error, runId);
       throw error;

@@ -44,6 +44,8 @@ export interface RunOptions {
   observer: RunObserver;
   /** Other live handles than the environment's, for the demo and for tests. */
   capabilities?: Partial<Capabilities>;
+  /** Another saver than the one that the configuration names. */
+  checkpointer?: typeof openCheckpointer;
 }
 
 /** Begins a run in a new folder. Throws SparkError `run-exists` when the name is taken. */
@@ -76,7 +78,7 @@ async function finishedReport(runDir: string): Promise<GenerationReport | null> 
   return parsed.success && parsed.data.stoppedBy === null ? parsed.data : null;
 }
 
-async function driveRun(runDir: string, config: RunConfig, { env, observer, capabilities: given }: RunOptions): Promise<RunOutcome> {
+async function driveRun(runDir: string, config: RunConfig, { env, observer, capabilities: given, checkpointer: open = openCheckpointer }: RunOptions): Promise<RunOutcome> {
   observer.say(`run: ${runDir}`);
   const lock = await lockRun(runDir);
   const runsDir = resolve(runDir, "..");
@@ -86,7 +88,7 @@ async function driveRun(runDir: string, config: RunConfig, { env, observer, capa
     force: (code) => void forceStop(config.run, providers, code),
   });
   try {
-    const checkpointer = await openCheckpointer(runDir, config.checkpoint);
+    const checkpointer = await open(runDir, config.checkpoint);
     try {
       const spent = (await Promise.all(config.tasks.map(({ task }) => usageOfTask(runDir, task)))).reduce(addUsage, noUsage);
       const runBudget = createRunBudget({ maxCostUsd: config.maxCostUsd, maxTokens: config.maxTokens }, spent);

@@ -20,7 +20,7 @@ async function runTrial(
   provider: SandboxProvider,
   image: ImageRef,
   dir: string,
-  script: string | null,
+  oracle: boolean,
 ): Promise<{ reward: string; tests: TestResult[]; log: string }> {
   const name = `${run}-${Math.random().toString(36).slice(2)}`;
   const options = { image, run, env: {}, network: "none" as const, leaseMs: 0 };
@@ -28,9 +28,8 @@ async function runTrial(
   let snapshot: string | undefined;
   try {
     await agent.exec("mkdir -p /logs/agent /logs/verifier /logs/artifacts", { user: "root" });
-    if (script !== null) {
+    if (oracle) {
       await agent.copyIn(join(dir, "solution"), "/solution");
-      if (script !== "") await agent.writeFiles([{ path: "/solution/solve.sh", data: Buffer.from(script), mode: 0o755 }]);
       await agent.exec("chmod +x /solution/solve.sh", { user: "root" });
       await agent.exec("(/solution/solve.sh) > /logs/agent/oracle.txt 2>&1");
     }
@@ -79,13 +78,13 @@ describe.each(["docker", "virtual"] as const)("example tasks on %s", (backend) =
     });
 
     it("gives the oracle 1, with every test passed", async () => {
-      const { reward, tests, log } = await runTrial(provider, image, dir, "");
+      const { reward, tests, log } = await runTrial(provider, image, dir, true);
       expect({ reward, failed: tests.filter(({ status }) => status !== "passed") }, log).toEqual({ reward: "1", failed: [] });
       expect(tests.length).toBeGreaterThan(3);
     });
 
     it("gives nop 0, and every failed test says why", async () => {
-      const { reward, tests, log } = await runTrial(provider, image, dir, null);
+      const { reward, tests, log } = await runTrial(provider, image, dir, false);
       const failed = tests.filter(({ status }) => status === "failed");
       expect(reward, log).toBe("0");
       expect(failed.length, log).toBeGreaterThan(0);

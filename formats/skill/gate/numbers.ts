@@ -12,7 +12,7 @@ export interface FoundNumber {
 }
 
 const HEX = "0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*";
-const DECIMAL = String.raw`(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?`;
+const DECIMAL = String.raw`(?:\d+(?:_\d+)*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?`;
 const GROUPED = String.raw`\d{1,3}(?:,\d{3})+(?:\.\d+)?`;
 /** A number is no part of a name or a version (x1234, 1.2.3); up to three letters behind it are a unit (12.5kg). */
 const NUMBER = new RegExp(String.raw`(?<![\w.])(?:(${HEX})|(${GROUPED})|(${DECIMAL}))(?!\.\d|[A-Za-z]{4}|[A-Za-z]{0,3}[\d_])`, "g");

@@ -5,8 +5,8 @@ const MAX_LINES = 500;
 const MAX_TOKENS = 5000;
 /** A longer body is an error whatever its tokens are; the tokeniser would need seconds for it. */
 const MAX_COUNTED_CHARACTERS = 400_000;
-/** The tokeniser's time grows with the square of a word's length. */
-const PIECE_CHARACTERS = 2000;
+/** The tokeniser's time grows with the square of a word's length, so the text goes in pieces that end before a space or a line's end. */
+const PIECE_CHARACTERS = 500;
 
 /** A skill's body is read whole by its user: above 500 lines or 5,000 tokens (o200k_base) a warning, above twice that an error. */
 export const size: GateRule = async ({ frontmatter: { body, bodyLine } }) => {
@@ -28,7 +28,8 @@ export const size: GateRule = async ({ frontmatter: { body, bodyLine } }) => {
   if (text.length > MAX_COUNTED_CHARACTERS) report("characters, too many to count its tokens", text.length, MAX_TOKENS, true);
   else {
     const tokens = await countTokens(text);
-    if (tokens > MAX_TOKENS) report("tokens", tokens, MAX_TOKENS, tokens > 2 * MAX_TOKENS);
+    const error = tokens > 2 * MAX_TOKENS;
+    if (tokens > MAX_TOKENS) report("tokens", error ? `more than ${2 * MAX_TOKENS}` : tokens, MAX_TOKENS, error);
   }
   return findings;
 };
@@ -44,9 +45,11 @@ async function countTokens(text: string): Promise<number> {
   });
   const { encode } = await encoder;
   let count = 0;
-  for (let at = 0; at < text.length; ) {
-    const newline = text.lastIndexOf("\n", at + PIECE_CHARACTERS);
-    const end = at + PIECE_CHARACTERS >= text.length ? text.length : newline > at ? newline + 1 : at + PIECE_CHARACTERS;
+  // Beyond the error's limit the exact count says nothing more.
+  for (let at = 0; at < text.length && count <= 2 * MAX_TOKENS; ) {
+    const limit = at + PIECE_CHARACTERS;
+    const space = Math.max(text.lastIndexOf(" ", limit), text.lastIndexOf("\n", limit));
+    const end = limit >= text.length ? text.length : space > at ? space : limit;
     count += encode(text.slice(at, end)).length;
     at = end;
   }

@@ -23,7 +23,7 @@ const rawLines = async (run = "r", task = "t"): Promise<Record<string, unknown>[
     .split("\n")
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-const observed = (log: RunLog, saver: MemorySaver | undefined = new MemorySaver(), disturb?: Parameters<typeof builderOf>[1]) =>
+const observed = (log: RunLog, saver: MemorySaver | null = new MemorySaver(), disturb?: Parameters<typeof builderOf>[1]) =>
   compileObserved(builderOf(runsDir, disturb), { name: "skill-generation", log, ...(saver ? { checkpointer: saver } : {}) });
 
 const wholeRun = [
@@ -74,7 +74,7 @@ describe("RunLog", () => {
     const log = new RunLog({ runsDir });
     await observed(log).invoke({ task: "/tasks/t" }, { ...thread, callbacks: [log, new RunLog({ runsDir })] });
     const wrapped = compileObserved(
-      builderOf(runsDir, undefined, (node) => withRunLog(node as never, { runsDir })),
+      builderOf(runsDir, undefined, (node) => withRunLog(node as never, { runsDir }) as never),
       { name: "skill-generation", log, checkpointer: new MemorySaver() },
     );
     await withRunLog(wrapped, { runsDir }).invoke({ task: "/tasks/t" }, { configurable: { thread_id: "s--t" } });
@@ -131,7 +131,7 @@ describe("RunLog", () => {
     await observed(new RunLog({ runsDir })).invoke({ task: "/tasks/t" }, { configurable: { thread_id: uuid } });
     expect(await rawLines(uuid)).toHaveLength(wholeRun.length);
     const root = "0a2504e0-4f89-41d3-9a0c-0305e82c3301";
-    await observed(new RunLog({ runsDir }), undefined as never).invoke({ task: "/tasks/t" }, { runId: root });
+    await observed(new RunLog({ runsDir }), null).invoke({ task: "/tasks/t" }, { runId: root });
     expect(await rawLines(root)).toHaveLength(wholeRun.length);
     // Blobs stand in the same folders: nodes and log agree.
     expect((await readdir(runsDir)).sort()).toEqual([root, uuid, "nightly"].sort());

@@ -139,7 +139,7 @@ describe("lines of the verifier or solution", () => {
   it("are nothing when an agent may see them, or when every program has them", async () => {
     write("environment/template.py", `${lines.join("\n")}\n`);
     expect(await answers(lines.join("\n"))).toEqual([]);
-    expect(await answers("import json\nimport sys\n\ndef main():")).toEqual([]);
+    expect(await answers("import json\nimport sys\n\ndef main():\n\nDone.")).toEqual([]);
   });
 });
 
@@ -156,6 +156,9 @@ describe("files of the task", () => {
       "tests/expected.json",
       JSON.stringify(Array.from({ length: 50_000 }, (_, index) => ({ [`key-number-${index}`]: index * 1.37 + 10_000 }))),
     );
-    expect((await found("The `key-number-31415` is it.")).map(({ severity }) => severity)).toEqual(["error"]);
+    expect((await found("The `key-number-31415` is it.")).map(({ message }) => message.split(" stands")[0])).toEqual([
+      "the number 31415",
+      'the text "key-number-31415"',
+    ]);
   });
 });

@@ -28,12 +28,20 @@ const TASK = "log-report";
  * Returns the exit code: 0 when a skill was published.
  */
 export async function runDemo({ runsDir, sandbox, out, env = process.env }: DemoOptions): Promise<number> {
-  out("spark-skills demo: the teacher is a SCRIPT, no model is asked. Its commands really run in a sandbox, the task's own verifier really judges them,");
+  out(
+    "spark-skills demo: the teacher is a SCRIPT, no model is asked. Its commands really run in a sandbox, the task's own verifier really judges them,",
+  );
   out("and reflection, PDI, intervention, distillation and gate are the ones of `spark-skills generate`.");
   out("");
   const task = taskDirectory();
   const config = await planRun(
-    { paths: [task], outDir: runsDir, parallel: 1, runName: `demo_${newRunName(new Date())}`, settings: { model: DEMO_MODEL, sandbox, maxAttempts: 3 } },
+    {
+      paths: [task],
+      outDir: runsDir,
+      parallel: 1,
+      runName: `demo_${newRunName(new Date())}`,
+      settings: { model: DEMO_MODEL, sandbox, maxAttempts: 3 },
+    },
     {},
   );
   out(`task      ${shown(task)}`);
@@ -54,7 +62,9 @@ export async function runDemo({ runsDir, sandbox, out, env = process.env }: Demo
   const [result] = report.tasks;
   if (result?.skill === undefined || result.skill === null) {
     out("");
-    out(`no skill was published: ${result?.error === null || result?.error === undefined ? "the task was not solved" : `${result.error.code}: ${result.error.message}`}`);
+    out(
+      `no skill was published: ${result?.error === null || result?.error === undefined ? "the task was not solved" : `${result.error.code}: ${result.error.message}`}`,
+    );
     out(`the run is in ${report.dir}`);
     return exitCode === 0 ? EXIT_CODES.error : exitCode;
   }
@@ -79,17 +89,26 @@ function shown(path: string): string {
 function taskDirectory(): string {
   const candidates = ["../examples/tasks/", "../../examples/tasks/"].map((up) => fileURLToPath(new URL(up + TASK, import.meta.url)));
   const found = candidates.find((path) => existsSync(join(path, "task.toml")));
-  if (found === undefined) throw new SparkError(`the demo's task is missing: looked for ${candidates.join(" and ")}; install the package again`, { code: "file-missing" });
+  if (found === undefined)
+    throw new SparkError(`the demo's task is missing: looked for ${candidates.join(" and ")}; install the package again`, {
+      code: "file-missing",
+    });
   return found;
 }
 
 /** SQLite in the run's folder; where its binary could not be built, memory: the demo is not resumed. */
-async function checkpointerOrMemory(runDir: string, url: string | null, out: DemoOptions["out"]): ReturnType<typeof openCheckpointer> {
+export async function checkpointerOrMemory(
+  runDir: string,
+  url: string | null,
+  out: DemoOptions["out"],
+): ReturnType<typeof openCheckpointer> {
   try {
     return await openCheckpointer(runDir, url);
   } catch (error) {
     if (!SparkError.isInstance(error) || error.code !== "checkpointer-missing") throw error;
-    out("state     in memory: the SQLite saver has no binary here (`npm rebuild better-sqlite3` makes it), so this run could not be resumed");
+    out(
+      "state     in memory: the SQLite saver has no binary here (`npm rebuild better-sqlite3` makes it), so this run could not be resumed",
+    );
     return { saver: new MemorySaver(), close: async () => {} };
   }
 }

@@ -1,20 +1,15 @@
 import { mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { z } from "zod";
 import { createCapabilities, lazyProviders } from "../graphs/capabilities.js";
 import { openCheckpointer } from "../graphs/checkpointer.js";
 import { messageOf } from "../state/errors.js";
 import { askModel } from "../tools/ask-model.js";
 import { HumanMessage } from "@langchain/core/messages";
+import type { DoctorCheck as Check } from "../formats/doctor-report.js";
 import type { Env } from "./generation/plan.js";
 import type { Output } from "./output.js";
 
-export const doctorReportSchema = z.object({
-  ok: z.boolean(),
-  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), message: z.string(), fix: z.string().nullable() })),
-});
-type Check = z.infer<typeof doctorReportSchema>["checks"][number];
 
 const LEAST_FREE_BYTES = 5e9;
 const ENDPOINT_LIMIT_MS = 10_000;

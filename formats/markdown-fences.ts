@@ -9,7 +9,7 @@ export interface FencedBlock {
   info: string;
 }
 
-const FENCE = /^(?<quote>[\s>]*)(?:[-*+]\s+|\d{1,9}[.)]\s+)?\s*(?<fence>`{3,}|~{3,})(?<info>.*)$/;
+const FENCE = /^[\s>]{0,100}(?:[-*+]\s{1,20}|\d{1,9}[.)]\s{1,20})?(?<fence>`{3,}|~{3,})(?<info>.*)$/;
 
 /**
  * The fenced code blocks, as CommonMark closes them: by a fence of the same character, at least as long, with nothing behind it. A

@@ -22,7 +22,10 @@ const patterns: readonly { kind: string; regex: RegExp }[] = [
   { kind: "url-credentials", regex: /(?<=[a-z0-9]:\/\/)[^\s/?#"'\\<>@:[\]]{0,100}:(?![${<*])[^\s/?#"'\\<>[\]]{1,200}(?=@[A-Za-z0-9[])/gi },
   { kind: "jwt", regex: /(?<!(?<!\\)[A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/g },
   { kind: "bearer-token", regex: /(?<=bearer[ \t]{1,4})(?=[A-Za-z._~+/-]{0,200}[0-9])[A-Za-z0-9._~+/-]{16,}={0,2}/gi },
-  { kind: "basic-credentials", regex: /(?<=authorization\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?basic[ \t]{1,4})[A-Za-z0-9+/]{8,}={0,2}/gi },
+  {
+    kind: "basic-credentials",
+    regex: /(?<=authorization\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?basic[ \t]{1,4})[A-Za-z0-9+/]{8,}={0,2}/gi,
+  },
   { kind: "openai-key", regex: new RegExp(`${START}sk-(?=[A-Za-z_-]{0,200}[0-9])[A-Za-z0-9_-]{20,}`, "g") },
   { kind: "langsmith-key", regex: new RegExp(`${START}lsv2_[a-z]{2}_[A-Za-z0-9_]{20,}`, "g") },
   { kind: "github-token", regex: new RegExp(`${START}(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})`, "g") },

@@ -24,7 +24,8 @@ export class AnswerEnd extends BaseCallbackHandler {
  */
 export function wholeAnswer(message: AIMessage, finishReason: unknown): AIMessage {
   if (!AIMessageChunk.isInstance(message)) return message;
-  if (finishReason === undefined && message.response_metadata?.["model_provider"] === "openai") throw new Error("the stream ended before the answer was complete");
+  if (finishReason === undefined && message.response_metadata?.["model_provider"] === "openai")
+    throw new Error("the stream ended before the answer was complete");
   const broken = new Map((message.tool_call_chunks ?? []).filter(({ args }) => !isJson(args ?? "")).map((chunk) => [chunk.id, chunk]));
   return new AIMessage({
     ...(message.id === undefined ? {} : { id: message.id }),
@@ -35,7 +36,13 @@ export function wholeAnswer(message: AIMessage, finishReason: unknown): AIMessag
     tool_calls: (message.tool_calls ?? []).filter(({ id }) => !broken.has(id)),
     invalid_tool_calls: [
       ...(message.invalid_tool_calls ?? []).filter(({ id }) => !broken.has(id)),
-      ...[...broken.values()].map(({ id, name, args }) => ({ type: "invalid_tool_call" as const, id, name, args, error: "its arguments are not valid JSON" })),
+      ...[...broken.values()].map(({ id, name, args }) => ({
+        type: "invalid_tool_call" as const,
+        id,
+        name,
+        args,
+        error: "its arguments are not valid JSON",
+      })),
     ],
   } as never);
 }

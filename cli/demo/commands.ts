@@ -44,7 +44,10 @@ json.dump(report, open("/app/report.json", "w"), indent=2)
 print(len(seen), "requests,", repeated, "repeated,", malformed, "malformed,", len(hours), "hours")`;
 
 /** The same program with other details: nothing that the failing tests name has changed. */
-const secondProgram = firstProgram.replace("min(len(values) - 1, int(len(values) * 0.95))", "min(len(values) - 1, round(len(values) * 0.95))");
+const secondProgram = firstProgram.replace(
+  "min(len(values) - 1, int(len(values) * 0.95))",
+  "min(len(values) - 1, round(len(values) * 0.95))",
+);
 
 /** Follows the rules one by one. */
 const thirdProgram = String.raw`import json
@@ -124,18 +127,32 @@ export const demoAttempts: readonly DemoAttempt[] = [
   {
     replies: [
       { text: "I look at the log first.", commands: [look] },
-      { text: "Six fields a line. I group the lines by hour and by path.", commands: [file("/app/make_report.py", firstProgram), "python3 /app/make_report.py"] },
+      {
+        text: "Six fields a line. I group the lines by hour and by path.",
+        commands: [file("/app/make_report.py", firstProgram), "python3 /app/make_report.py"],
+      },
     ],
     done: "The report is written to /app/report.json.",
   },
   {
-    replies: [{ text: "I go on with the plan: the same program with another percentile.", commands: [file("/app/make_report.py", secondProgram), "python3 /app/make_report.py"] }],
+    replies: [
+      {
+        text: "I go on with the plan: the same program with another percentile.",
+        commands: [file("/app/make_report.py", secondProgram), "python3 /app/make_report.py"],
+      },
+    ],
     done: "The report is written again, with the percentile changed.",
   },
   {
     replies: [
-      { text: "I drop what I assumed about the lines and test it: offsets, repeated ids and odd lines.", commands: [look, "grep -c . /app/logs/access.log; cut -c 20-25 /app/logs/access.log | sort | uniq -c | sort -rn | head -n 5"] },
-      { text: "Offsets differ and ids come back. I write it anew, rule by rule.", commands: [file("/app/make_report.py", thirdProgram), "python3 /app/make_report.py"] },
+      {
+        text: "I drop what I assumed about the lines and test it: offsets, repeated ids and odd lines.",
+        commands: [look, "grep -c . /app/logs/access.log; cut -c 20-25 /app/logs/access.log | sort | uniq -c | sort -rn | head -n 5"],
+      },
+      {
+        text: "Offsets differ and ids come back. I write it anew, rule by rule.",
+        commands: [file("/app/make_report.py", thirdProgram), "python3 /app/make_report.py"],
+      },
       { text: "An independent look at the result.", commands: ["head -c 600 /app/report.json"] },
     ],
     done: "Every rule of the statement has its own place in the program: the last line of an id wins, hours are UTC without gaps, percentiles are nearest-rank, paths are normalised.",
@@ -144,7 +161,10 @@ export const demoAttempts: readonly DemoAttempt[] = [
 
 /** The verified program made general, for the skill. */
 export const referenceProgram = thirdProgram
-  .replace('OLDEST_FIRST = ["access.log.2", "access.log.1", "access.log"]', 'LOGS, REPORT = sys.argv[1:-1], sys.argv[-1]  # logs oldest first, then the report')
+  .replace(
+    'OLDEST_FIRST = ["access.log.2", "access.log.1", "access.log"]',
+    "LOGS, REPORT = sys.argv[1:-1], sys.argv[-1]  # logs oldest first, then the report",
+  )
   .replace("import re\n", "import re\nimport sys\n")
   .replace('for name in OLDEST_FIRST:\n    with open(f"/app/logs/{name}"', "for name in LOGS:\n    with open(name")
   .replace('with open("/app/report.json", "w"', 'with open(REPORT, "w"');

@@ -65,7 +65,10 @@ export async function startRun(outDir: string, config: RunConfig, options: RunOp
 export async function resumeRun(runDir: string, changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "parallel" | "checkpoint">>, options: RunOptions): Promise<RunOutcome> {
   const config = { ...(await readRunConfig(runDir)), ...changed };
   const finished = await finishedReport(runDir);
-  if (finished !== null) return { report: finished, exitCode: exitCodeOf(finished, 130) };
+  if (finished !== null) {
+    options.observer.say(`run: ${runDir}`);
+    return { report: finished, exitCode: exitCodeOf(finished, 130) };
+  }
   await rm(join(runDir, CANCEL_FILE), { force: true });
   return driveRun(runDir, config, options);
 }
@@ -147,7 +150,11 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
   const state = (before.values ?? {}) as Partial<SkillGenerationState>;
   const report = async (values: Partial<SkillGenerationState>, failure: SparkError | null) => taskReport(runDir, entry, values, await usageOfTask(runDir, entry.task), failure);
   const begun = before.createdAt !== undefined;
-  if (entry.skipped !== null || (begun && before.next.length === 0)) return report(state, null);
+  if (entry.skipped !== null) return report(state, null);
+  if (begun && before.next.length === 0) {
+    await log.reconcile(address, state, { finished: true });
+    return report(state, null);
+  }
   const solver = await solvedElsewhere(config, entry);
   if (solver !== null) return { ...(await report({}, null)), status: "skipped", error: { code: "task-unsupported", message: solver } };
   if (interrupts.stoppedBy() !== null) return report(state, null);

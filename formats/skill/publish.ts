@@ -1,10 +1,7 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
-import { messageOf, SparkError } from "../../state/errors.js";
+import { join } from "node:path";
 import type { Finding, SkillDirectory } from "../../state/skill.js";
 import { safeName, writeAtomically } from "../run-directory.js";
-import { sameSkill } from "./read-skill.js";
+import { writeSkill } from "./write-skill.js";
 
 /** Longest folder name that is made from a skill's name; a legal name has at most 64 characters. */
 const MAX_NAME = 100;
@@ -31,32 +28,7 @@ export async function publishSkill(
   const target = join(taskDir, path);
   await writeAtomically(`${target}.provenance.json`, json(provenance));
   await writeAtomically(`${target}.gate.json`, json({ skill: name, passed: report.passed, findings: report.findings }));
-  if (await sameSkill(target, skill)) return path;
-  const parent = join(target, "..");
-  try {
-    for (const left of await readdir(parent))
-      if (left.startsWith(`.${name}.`) && left.endsWith(".tmp")) await rm(join(parent, left), { recursive: true, force: true });
-    const fresh = join(parent, `.${name}.${randomUUID().slice(0, 8)}.new.tmp`);
-    await mkdir(fresh, { recursive: true });
-    for (const [file, content] of Object.entries({ ...skill.files, "SKILL.md": skill.text })) {
-      const inside = resolve(fresh, file);
-      if (inside === fresh || relative(fresh, inside).startsWith(".."))
-        throw new SparkError(`the skill's file ${file} leaves its folder`, { code: "internal" });
-      await writeAtomically(inside, content);
-    }
-    await rename(target, join(parent, `.${name}.${randomUUID().slice(0, 8)}.old.tmp`)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT") throw error;
-    });
-    await rename(fresh, target);
-    for (const left of await readdir(parent))
-      if (left.startsWith(`.${name}.`) && left.endsWith(".tmp")) await rm(join(parent, left), { recursive: true, force: true });
-  } catch (error) {
-    if (SparkError.isInstance(error)) throw error;
-    throw new SparkError(`cannot write ${target}: ${messageOf(error)}; free space or make the folder writable`, {
-      code: "disk",
-      cause: error,
-    });
-  }
+  await writeSkill(target, skill);
   return path;
 }
 

@@ -63,8 +63,9 @@ function received(state: ShellAgentState, session: AgentSession, answer: ModelAn
   const problem = replyProblem(answer);
   if (problem === null) return { ...counted, messages: [message], formatErrors: 0, stop: "finished", stopDetail: "" };
   const formatErrors = state.formatErrors + 1;
-  // The reply goes back as plain text: a broken tool call in the history is refused by most endpoints.
-  const messages = [new AIMessage(message.text || "(no text)"), new HumanMessage(problem)];
+  // The reply goes back as plain text: a broken tool call in the history is refused by most endpoints. Ids of our own, because the
+  // stream mode `messages` gives all messages of one node run that have none the same id, and the reducer would keep only the last.
+  const messages = [new AIMessage({ id: crypto.randomUUID(), content: message.text || "(no text)" }), new HumanMessage({ id: crypto.randomUUID(), content: problem })];
   if (formatErrors >= MAX_FORMAT_ERRORS) return { ...counted, messages, formatErrors, stop: "format", stopDetail: `${formatErrors} unusable replies in a row; the last: ${problem}` };
   return { ...counted, messages, formatErrors };
 }

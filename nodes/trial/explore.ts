@@ -4,6 +4,7 @@ import { memoWithoutNextStrategy } from "../../formats/memo.js";
 import { verifierText } from "../../formats/harbor/verifier-text.js";
 import { renderPrompt } from "../../prompts/skill-generation/prompts.js";
 import { type AttemptRecord, type Rollout, scoredAttempts } from "../../state/attempt.js";
+import { cutText } from "../../state/cut-text.js";
 import { messageOf, SparkError } from "../../state/errors.js";
 import { noUsage } from "../../state/model.js";
 import { settingsOf } from "../../state/settings.js";
@@ -128,7 +129,7 @@ async function runModel(exploration: Exploration, rollout: Rollout, sandbox: San
   );
   const skills = await listSkills(trial, sandbox);
   const verifier = settings.showVerifier ? await verifierText(task) : "";
-  const first = renderPrompt("exploreTask", { instruction: task.instruction.slice(0, settings.instructionCharacters), injection, skills, verifier }, prompts);
+  const first = renderPrompt("exploreTask", { instruction: cutText(task.instruction, settings.instructionCharacters, "start"), injection, skills, verifier }, prompts);
   const result = await converse(
     {
       agent,

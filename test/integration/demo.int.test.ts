@@ -12,7 +12,12 @@ describe("the demo on the embedded sandbox", () => {
   beforeAll(async () => {
     runsDir = await mkdtemp(join(tmpdir(), "spark-demo-"));
     // A cache of its own: the preflight really runs.
-    code = await runDemo({ runsDir, sandbox: "virtual", out: (line) => void printed.push(line), env: { XDG_CACHE_HOME: join(runsDir, "cache") } });
+    code = await runDemo({
+      runsDir,
+      sandbox: "virtual",
+      out: (line) => void printed.push(line),
+      env: { XDG_CACHE_HOME: join(runsDir, "cache") },
+    });
   });
   afterAll(() => rm(runsDir, { recursive: true, force: true }));
   const text = () => printed.join("\n");
@@ -39,6 +44,8 @@ describe("the demo on the embedded sandbox", () => {
     expect(linesOf(lines, "intervention").map(({ attempt, level }) => [attempt, level])).toEqual([[1, "soft"]]);
     expect(linesOf(lines, "pdi_snapshot").at(-1)!.weighted_pdi).toBeLessThan(-0.5);
     expect(linesOf(lines, "command").every(({ exit_code }) => exit_code === 0)).toBe(true);
-    expect(text()).toMatch(/attempt 1[\s\S]*FAIL[\s\S]*attempt 2[\s\S]*a soft intervention follows[\s\S]*attempt 3[\s\S]*PASS[\s\S]*gate {6}passed/);
+    expect(text()).toMatch(
+      /attempt 1[\s\S]*FAIL[\s\S]*attempt 2[\s\S]*a soft intervention follows[\s\S]*attempt 3[\s\S]*PASS[\s\S]*gate {6}passed/,
+    );
   });
 });

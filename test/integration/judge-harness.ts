@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../state/errors.js";
+import { createDockerProvider } from "../../tools/sandbox/docker.js";
 import type { FileChange, ImageRef, Listener, Sandbox } from "../../tools/sandbox/sandbox.js";
 import { baseImage, provider, testRun, text } from "./docker-engine.js";
 
@@ -98,8 +99,10 @@ export const createHarness = (file: string) => {
     ({ snapshot, changes: outcome.changes } = await agent.snapshot(name));
     await agent.close();
     try {
+      // Another provider stands for another process: it remembers nothing of this one's snapshots.
+      const judging = options.mode === "resumed" ? createDockerProvider({ env: process.env }) : provider;
       const changes = options.mode === "resumed" ? {} : { changes: options.mode === "unrestored" ? [] : outcome.changes };
-      const judged = await provider.judge({ ...common, name: `${name}-verify`, snapshot, testsDir, ...changes });
+      const judged = await judging.judge({ ...common, name: `${name}-verify`, snapshot, testsDir, ...changes });
       await using fresh = judged.sandbox;
       const verdict = await verify(fresh, testsDir, {});
       return {

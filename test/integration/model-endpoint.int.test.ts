@@ -5,12 +5,23 @@ import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createCapabilities } from "../../graphs/capabilities.js";
-import { SparkError } from "../../state/errors.js";
 import type { ErrorCode } from "../../state/errors.js";
+import { SparkError } from "../../state/errors.js";
 import { type AskOptions, askModel, isContextOverflow } from "../../tools/ask-model.js";
 import type { ModelHandle } from "../../tools/capabilities.js";
 import { createRunBudget } from "../../tools/run-budget.js";
-import { faults, isDistillation, isReflection, isTeacher, type ModelEndpoint, type RecordedRequest, type Reply, runs, startModelEndpoint, stepOf } from "../support/model-endpoint.js";
+import {
+  faults,
+  isDistillation,
+  isReflection,
+  isTeacher,
+  type ModelEndpoint,
+  type RecordedRequest,
+  type Reply,
+  runs,
+  startModelEndpoint,
+  stepOf,
+} from "../support/model-endpoint.js";
 
 /** What Studio's streaming does to a model call: core asks the provider for a stream. */
 class StreamingReader extends BaseCallbackHandler {
@@ -32,7 +43,8 @@ interface Setup {
 /** One askModel call over HTTP; replies are consumed in order, an extra request answers 418 and so fails the test. */
 async function ask({ replies, stream = false, withTools = false, maxRetries = 0, timeoutMs, ask = {} }: Setup) {
   const endpoint: ModelEndpoint = await startModelEndpoint({
-    reply: (request, index) => (Array.isArray(replies) ? (replies[index] ?? { status: 418, error: `request ${index + 1} was not expected` }) : replies(request)),
+    reply: (request, index) =>
+      Array.isArray(replies) ? (replies[index] ?? { status: 418, error: `request ${index + 1} was not expected` }) : replies(request),
   });
   await using _ = endpoint;
   const model = new ChatOpenAI({
@@ -43,11 +55,19 @@ async function ask({ replies, stream = false, withTools = false, maxRetries = 0,
     maxRetries,
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
   });
-  const handle: ModelHandle = { model: model as never, id: "teacher-1", costUsd: ({ inputTokens, outputTokens }) => (inputTokens + outputTokens) / 1000 };
+  const handle: ModelHandle = {
+    model: model as never,
+    id: "teacher-1",
+    costUsd: ({ inputTokens, outputTokens }) => (inputTokens + outputTokens) / 1000,
+  };
   const config = { ...ask.config, ...(stream ? { callbacks: [new StreamingReader()] } : {}) };
   const bound = withTools ? { bound: model.bindTools([shell]) as never } : {};
   try {
-    return { endpoint, answer: await askModel(handle, [new HumanMessage("go")], { firstPauseMs: 1, ...ask, ...bound, config }), error: undefined };
+    return {
+      endpoint,
+      answer: await askModel(handle, [new HumanMessage("go")], { firstPauseMs: 1, ...ask, ...bound, config }),
+      error: undefined,
+    };
   } catch (error) {
     return { endpoint, answer: undefined, error };
   }
@@ -69,7 +89,11 @@ describe.each([{ stream: false }, { stream: true }])("askModel over HTTP, stream
   });
 
   it("gives tool calls, several of one reply in order", async () => {
-    const { answer, endpoint } = await ask({ stream, withTools: true, replies: [{ toolCalls: [{ arguments: { command: "ls" } }, { arguments: { command: "pwd" } }] }] });
+    const { answer, endpoint } = await ask({
+      stream,
+      withTools: true,
+      replies: [{ toolCalls: [{ arguments: { command: "ls" } }, { arguments: { command: "pwd" } }] }],
+    });
     expect(answer?.message.tool_calls?.map(({ args }) => args)).toEqual([{ command: "ls" }, { command: "pwd" }]);
     expect(isTeacher(endpoint.requests[0]!)).toBe(true);
   });
@@ -93,7 +117,10 @@ describe.each([{ stream: false }, { stream: true }])("askModel over HTTP, stream
   });
 
   it("repeats 429 without Retry-After, 5xx and a cut answer", async () => {
-    const { answer, endpoint } = await ask({ stream, replies: [faults.rateLimit(), faults.server(503), faults.cut(), { text: "at last" }] });
+    const { answer, endpoint } = await ask({
+      stream,
+      replies: [faults.rateLimit(), faults.server(503), faults.cut(), { text: "at last" }],
+    });
     expect(answer?.message.text).toBe("at last");
     expect(endpoint.requests).toHaveLength(4);
   });
@@ -146,7 +173,9 @@ describe("askModel over HTTP", () => {
     const gone = await startModelEndpoint({ reply: () => faults.hang() });
     await gone.close();
     const model = new ChatOpenAI({ model: "m", apiKey: "k", configuration: { baseURL: gone.url }, useResponsesApi: false, maxRetries: 0 });
-    const error = await askModel({ model: model as never, id: "m", costUsd: () => null }, [new HumanMessage("go")], { firstPauseMs: 1 }).catch((thrown: unknown) => thrown);
+    const error = await askModel({ model: model as never, id: "m", costUsd: () => null }, [new HumanMessage("go")], {
+      firstPauseMs: 1,
+    }).catch((thrown: unknown) => thrown);
     expectCode(error, "provider-unavailable");
     expect(error.message).toContain("OPENAI_BASE_URL");
   });
@@ -156,14 +185,28 @@ describe("askModel over HTTP", () => {
     const { createServer } = await import("node:http");
     const server = createServer((_, response) => {
       request += 1;
-      const chunk = (delta: object, finish: string | null) => `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", model: "m", created: 0, choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+      const chunk = (delta: object, finish: string | null) =>
+        `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", model: "m", created: 0, choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
       response.writeHead(200, { "content-type": "text/event-stream" });
-      response.end(request === 1 ? chunk({ role: "assistant", content: "I will now" }, null) : `${chunk({ role: "assistant", content: "done" }, null)}${chunk({}, "stop")}data: [DONE]\n\n`);
+      response.end(
+        request === 1
+          ? chunk({ role: "assistant", content: "I will now" }, null)
+          : `${chunk({ role: "assistant", content: "done" }, null)}${chunk({}, "stop")}data: [DONE]\n\n`,
+      );
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as { port: number };
-    const model = new ChatOpenAI({ model: "m", apiKey: "k", configuration: { baseURL: `http://127.0.0.1:${port}/v1` }, useResponsesApi: false, maxRetries: 0 });
-    const answer = await askModel({ model: model as never, id: "m", costUsd: () => null }, [new HumanMessage("go")], { firstPauseMs: 1, config: { callbacks: [new StreamingReader()] } });
+    const model = new ChatOpenAI({
+      model: "m",
+      apiKey: "k",
+      configuration: { baseURL: `http://127.0.0.1:${port}/v1` },
+      useResponsesApi: false,
+      maxRetries: 0,
+    });
+    const answer = await askModel({ model: model as never, id: "m", costUsd: () => null }, [new HumanMessage("go")], {
+      firstPauseMs: 1,
+      config: { callbacks: [new StreamingReader()] },
+    });
     server.closeAllConnections();
     server.close();
     expect(answer.message.text).toBe("done");
@@ -173,7 +216,12 @@ describe("askModel over HTTP", () => {
   it.each([
     ["a wrong key", faults.badKey(), "provider-credentials", "OPENAI_API_KEY"],
     ["an unknown model", faults.unknownModel(), "provider-rejected", "HTTP 404"],
-    ["a bad request", { status: 400, error: { message: "temperature is not supported", code: "unsupported_value" } }, "provider-rejected", "temperature is not supported"],
+    [
+      "a bad request",
+      { status: 400, error: { message: "temperature is not supported", code: "unsupported_value" } },
+      "provider-rejected",
+      "temperature is not supported",
+    ],
     ["a quota that is used up", faults.insufficientQuota(), "provider-rejected", "add credit"],
   ] as [string, Reply, ErrorCode, string][])("does not repeat %s", async (_, reply, code, says) => {
     const { error, endpoint } = await ask({ replies: [reply] });
@@ -240,7 +288,10 @@ describe("startModelEndpoint", () => {
       },
     });
     expect((await fetch(`${endpoint.url}/responses`, { method: "POST", body: "{}" })).status).toBe(404);
-    const answered = await fetch(`${endpoint.url}/chat/completions`, { method: "POST", body: JSON.stringify({ model: "m", messages: [] }) });
+    const answered = await fetch(`${endpoint.url}/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: "m", messages: [] }),
+    });
     expect(answered.status).toBe(500);
     expect(await answered.text()).toContain("nothing is scripted for this");
   });
@@ -249,12 +300,27 @@ describe("startModelEndpoint", () => {
     const seen: string[] = [];
     await using endpoint = await startModelEndpoint({
       reply: (request) => {
-        seen.push(isTeacher(request) ? `teacher ${stepOf(request)}` : isReflection(request) ? "reflection" : isDistillation(request) ? "distillation" : "other");
+        seen.push(
+          isTeacher(request)
+            ? `teacher ${stepOf(request)}`
+            : isReflection(request)
+              ? "reflection"
+              : isDistillation(request)
+                ? "distillation"
+                : "other",
+        );
         return runs("true");
       },
     });
-    const post = (messages: object[], more: object = {}) => fetch(`${endpoint.url}/chat/completions`, { method: "POST", body: JSON.stringify({ model: "m", messages, ...more }) });
-    await post([{ role: "user", content: "x" }, { role: "assistant", content: "y" }], { tools: [{ type: "function", function: { name: "shell" } }] });
+    const post = (messages: object[], more: object = {}) =>
+      fetch(`${endpoint.url}/chat/completions`, { method: "POST", body: JSON.stringify({ model: "m", messages, ...more }) });
+    await post(
+      [
+        { role: "user", content: "x" },
+        { role: "assistant", content: "y" },
+      ],
+      { tools: [{ type: "function", function: { name: "shell" } }] },
+    );
     await post([{ role: "system", content: "You keep the exploration memo of …" }]);
     await post([{ role: "system", content: [{ type: "text", text: "You write Agent Skills: …" }] }]);
     await post([{ role: "user", content: "hello" }]);

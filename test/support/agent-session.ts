@@ -7,12 +7,18 @@ import { createShellAgentGraph } from "../../graphs/shell-agent.js";
 import type { ShellAgentBudget, ShellAgentState } from "../../state/shell-agent.js";
 import { type AgentSession, SESSION_KEY, WorkClock } from "../../tools/agent-session.js";
 import type { RunBudget } from "../../tools/capabilities.js";
-import { createScriptedProvider, type ScriptedOptions } from "../../tools/sandbox/scripted.js";
 import type { Sandbox, Shell } from "../../tools/sandbox/sandbox.js";
+import { createScriptedProvider, type ScriptedOptions } from "../../tools/sandbox/scripted.js";
 import { createScriptedModel, type ScriptedModel, type ScriptedReply } from "../../tools/scripted-model.js";
 import { createShellTool, type ShellSession } from "../../tools/shell.js";
 
-export const amplyBudget: ShellAgentBudget = { maxSteps: 50, maxTokens: 1_000_000, maxCostUsd: null, timeoutMs: 600_000, contextCharacters: 400_000 };
+export const amplyBudget: ShellAgentBudget = {
+  maxSteps: 50,
+  maxTokens: 1_000_000,
+  maxCostUsd: null,
+  timeoutMs: 600_000,
+  contextCharacters: 400_000,
+};
 
 /** A clock that a test moves. */
 export class SteppedClock extends WorkClock {
@@ -42,7 +48,14 @@ export interface ConversationSetup {
 export async function openConversation(setup: ConversationSetup) {
   const dir = await mkdtemp(join(tmpdir(), "spark-agent-"));
   const provider = createScriptedProvider(setup.sandbox ?? {});
-  const sandbox: Sandbox = await provider.create({ name: "box", image: { id: "i", name: "i", workdir: "/app", user: "" }, run: "r", env: {}, network: "none", leaseMs: 0 });
+  const sandbox: Sandbox = await provider.create({
+    name: "box",
+    image: { id: "i", name: "i", workdir: "/app", user: "" },
+    run: "r",
+    env: {},
+    network: "none",
+    leaseMs: 0,
+  });
   const store = new TaskDirectory(dir, { run: "r", task: "t" });
   const model: ScriptedModel = createScriptedModel(setup.replies, { usage: { inputTokens: 100, outputTokens: 10 } });
   const budget = { ...amplyBudget, ...setup.budget };

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MemorySaver } from "@langchain/langgraph";
 import { TaskDirectory, threadIdOf } from "../../formats/run-directory.js";
-import { LOG_FILE, RunLog } from "../../formats/trajectory/run-log.js";
 import { readWholeLog } from "../../formats/trajectory/read-log.js";
+import { LOG_FILE, RunLog } from "../../formats/trajectory/run-log.js";
 import { compileObserved } from "../../graphs/observed.js";
 import { createSkillGenerationGraph } from "../../graphs/skill-generation.js";
 import type { ErrorCode } from "../../state/errors.js";
@@ -40,11 +40,21 @@ export interface GenerationSetup {
 export const verdict = (reward: number, tests: Record<string, string | null> = {}): Record<string, string> => ({
   "reward.txt": `${reward}\n`,
   "ctrf.json": JSON.stringify({
-    results: { tool: { name: "t" }, tests: Object.entries(tests).map(([name, message]) => ({ name, status: message === null ? "passed" : "failed", duration: 1, ...(message === null ? {} : { message }) })) },
+    results: {
+      tool: { name: "t" },
+      tests: Object.entries(tests).map(([name, message]) => ({
+        name,
+        status: message === null ? "passed" : "failed",
+        duration: 1,
+        ...(message === null ? {} : { message }),
+      })),
+    },
   }),
 });
 
-export const memo = (parts: { failed?: number; facts?: string; strategy?: string; commands?: string } = {}): string => `## Exploration Memo (${parts.failed ?? 1} failed attempts)
+export const memo = (
+  parts: { failed?: number; facts?: string; strategy?: string; commands?: string } = {},
+): string => `## Exploration Memo (${parts.failed ?? 1} failed attempts)
 
 ### Attempts Log
 - #1: summed the first column, rejected
@@ -89,10 +99,16 @@ async function makeTask(root: string): Promise<string> {
   const dir = join(root, "tasks", "sums");
   for (const folder of ["environment", "tests"]) await mkdir(join(dir, folder), { recursive: true });
   await writeFile(join(dir, "instruction.md"), "Write the sum of the second column of sums.csv to total.txt.\n");
-  await writeFile(join(dir, "task.toml"), 'version = "1.0"\n\n[metadata]\n\n[agent]\ntimeout_sec = 600.0\n\n[verifier]\ntimeout_sec = 60.0\n');
+  await writeFile(
+    join(dir, "task.toml"),
+    'version = "1.0"\n\n[metadata]\n\n[agent]\ntimeout_sec = 600.0\n\n[verifier]\ntimeout_sec = 60.0\n',
+  );
   await writeFile(join(dir, "environment", "Dockerfile"), "FROM debian:12\nWORKDIR /app\nCOPY sums.csv /app/\n");
   await writeFile(join(dir, "environment", "sums.csv"), "name,amount\na,1\nb,2\n");
-  await writeFile(join(dir, "tests", "test.sh"), '#!/bin/bash\n[ "$(cat /app/total.txt)" = "48151623" ] && echo 1 > /logs/verifier/reward.txt\n');
+  await writeFile(
+    join(dir, "tests", "test.sh"),
+    '#!/bin/bash\n[ "$(cat /app/total.txt)" = "48151623" ] && echo 1 > /logs/verifier/reward.txt\n',
+  );
   return dir;
 }
 
@@ -115,7 +131,12 @@ export async function openGeneration(setup: GenerationSetup) {
   const runsDir = join(root, "runs");
   const scripted = createScriptedProvider({
     // Everything but the machinery's own commands is the agent's.
-    commands: setup.commands ?? [{ match: /^(?!\(\/tests|mkdir -p |rm -rf |chmod )/, result: (command) => ({ stdout: `ran ${command.slice(0, 40)}`, files: { "/app/total.txt": "3\n" } }) }],
+    commands: setup.commands ?? [
+      {
+        match: /^(?!\(\/tests|mkdir -p |rm -rf |chmod )/,
+        result: (command) => ({ stdout: `ran ${command.slice(0, 40)}`, files: { "/app/total.txt": "3\n" } }),
+      },
+    ],
     ...(setup.files ? { files: setup.files } : {}),
     ...(setup.rewards ? { rewards: setup.rewards } : {}),
   });
@@ -126,16 +147,26 @@ export async function openGeneration(setup: GenerationSetup) {
   const capabilities: Capabilities = {
     runsDir,
     sandbox: async () => provider,
-    model: async (role) => ({ model: (role === "teacher" ? teacher : summary) as never, id: role === "teacher" ? "teacher-model" : "summary-model", costUsd: ({ outputTokens }) => outputTokens / 1000 }),
+    model: async (role) => ({
+      model: (role === "teacher" ? teacher : summary) as never,
+      id: role === "teacher" ? "teacher-model" : "summary-model",
+      costUsd: ({ outputTokens }) => outputTokens / 1000,
+    }),
     hostEnvironment: () => ({}),
     redact: (text) => text,
     ...setup.capabilities,
   };
   const log = new RunLog({ runsDir, costUsd: () => 0.01 });
-  const graph = compileObserved(createSkillGenerationGraph(capabilities), { name: "skill-generation", checkpointer: setup.checkpointer ?? new MemorySaver(), log });
+  const graph = compileObserved(createSkillGenerationGraph(capabilities), {
+    name: "skill-generation",
+    checkpointer: setup.checkpointer ?? new MemorySaver(),
+    log,
+  });
   const settings = { model: "teacher-model", maxAttempts: 5, ...setup.settings };
   const config = {
-    ...(setup.asConfigurable ? { configurable: { thread_id: threadIdOf(address), ...settings } } : { configurable: { thread_id: threadIdOf(address) }, context: settings }),
+    ...(setup.asConfigurable
+      ? { configurable: { thread_id: threadIdOf(address), ...settings } }
+      : { configurable: { thread_id: threadIdOf(address) }, context: settings }),
     ...(setup.signal ? { signal: setup.signal } : {}),
   };
   const store = new TaskDirectory(runsDir, address);
@@ -152,7 +183,8 @@ export async function openGeneration(setup: GenerationSetup) {
     /** The folded log. */
     lines: async () => (await readWholeLog(store.path(LOG_FILE))).lines,
     /** Injection of an attempt, from 0. */
-    injection: (state: SkillGenerationState, attempt: number) => store.text(state.attempts.filter(({ status }) => status !== "INFRA_ERROR")[attempt]!.rollout.injection),
+    injection: (state: SkillGenerationState, attempt: number) =>
+      store.text(state.attempts.filter(({ status }) => status !== "INFRA_ERROR")[attempt]!.rollout.injection),
     remove: () => rm(root, { recursive: true, force: true }),
   };
 }

@@ -15,6 +15,7 @@ import {
   leaseSeconds,
   snapshotTag,
 } from "./docker-hardening.js";
+import { rememberChanges } from "./docker-judge-changes.js";
 import { labels } from "./docker-labels.js";
 import { type Lease, openLease } from "./docker-lease.js";
 import { findListeners, listenersScript } from "./docker-listeners.js";
@@ -210,6 +211,7 @@ const sandboxOf = (
         // The tag has moved on; what it named before would stay without one.
         if (old !== null && old !== image.Id) await removeImage(context.docker, old);
         const changes = await this.changes();
+        rememberChanges(context.docker, image.Id, changes);
         this.setLease(leaseAfterSnapshotMs);
         return { snapshot: image.Id, changes };
       });

@@ -99,11 +99,24 @@ export const createTarWalker = (visit: (entry: TarName) => ((data: Uint8Array | 
   };
 };
 
+const mostRemembered = 64;
+const remembered = new WeakMap<Docker, Map<string, FileChange[]>>();
+
+/** Keeps what a snapshot of this process changed, by its image id. */
+export const rememberChanges = (docker: Docker, snapshot: string, changes: FileChange[]): void => {
+  const known = remembered.get(docker) ?? new Map<string, FileChange[]>();
+  remembered.set(docker, known);
+  known.set(snapshot, changes);
+  for (const old of [...known.keys()].slice(0, Math.max(0, known.size - mostRemembered))) known.delete(old);
+};
+
 /**
- * What a snapshot changed against its image, from the snapshot's own layers: for a process that did not make the snapshot and
+ * What a snapshot changed against its image: as remembered, else from the snapshot's own layers: for a process that did not make the snapshot and
  * so was not told (a resumed run). Streams the whole image out of the engine (134 MB in 2 s), so it is the second choice.
  */
 export const snapshotChanges = async (docker: Docker, image: ImageRef, snapshot: string): Promise<FileChange[]> => {
+  const told = remembered.get(docker)?.get(snapshot);
+  if (told !== undefined) return told;
   const layersOf = async (name: string): Promise<string[]> =>
     (await translated(`image ${name}`, () => docker.getImage(name).inspect())).RootFS.Layers ?? [];
   const [below, all] = [await layersOf(image.id), await layersOf(snapshot)];

@@ -7,13 +7,16 @@ const INLINE = /\[(?:[^[\]]|\[[^\]]*\])*\]\(\s*(<[^>]*>|[^\s()]+(?:\([^\s()]*\)[
 /** `[label]: target`, but not a footnote. */
 const DEFINITION = /^\s{0,3}\[(?!\^)[^\]]+\]:\s*(<[^>]*>|\S+)/;
 
+/** What stands behind this in a line is not looked at: a search for brackets takes the square of the time. */
+const MAX_LINE_CHARACTERS = 10_000;
+
 /** Links outside of code: a relative one leads to a file of the skill; none leads out of it or to a place on somebody's machine. */
 export const links: GateRule = (subject) => {
   const present = new Set(["SKILL.md", ...Object.keys(subject.skill.files)]);
   return markdownOf(subject).flatMap(({ file, lines, blocks }) =>
     lines.flatMap((line, index): Finding[] => {
       if (blocks.some(({ open, close }) => open <= index && index <= (close ?? lines.length))) return [];
-      const prose = line.replace(/(`+)(?!`).*?(?<!`)\1(?!`)/g, "");
+      const prose = line.slice(0, MAX_LINE_CHARACTERS).replace(/(`+)(?!`).*?(?<!`)\1(?!`)/g, "");
       const targets = [...[...prose.matchAll(INLINE)].map((match) => match[1] ?? ""), DEFINITION.exec(prose)?.[1] ?? ""].filter(
         (target) => target !== "",
       );

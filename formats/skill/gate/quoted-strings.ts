@@ -3,7 +3,7 @@ const MIN_CHARACTERS = 6;
 const MAX_CHARACTERS = 2000;
 
 /** Each kind of quote alone, since one may stand inside another; a single one inside a word is an apostrophe, behind r, b, f or u it is none. */
-const QUOTED = [/"((?:[^"\\]|\\.)*)"/g, /(?<!\w)(?:[rbfuRBFU]{1,2})?'((?:[^'\\]|\\.)*)'(?!\w)/g, /`([^`]*)`/g];
+const QUOTED = [/"((?:[^"\\]|\\.){0,2000})"/g, /(?<!\w)(?:[rbfuRBFU]{1,2})?'((?:[^'\\]|\\.){0,2000})'(?!\w)/g, /`([^`]{0,2000})`/g];
 
 /** What belongs to languages and formats, not to a task: dunder names, encodings and their error handlers, MIME types, time formats. */
 const VOCABULARY = [

@@ -7,6 +7,8 @@ const MAX_TOKENS = 5000;
 const MAX_COUNTED_CHARACTERS = 400_000;
 /** The tokeniser's time grows with the square of a word's length, so the text goes in pieces that end before a space or a line's end. */
 const PIECE_CHARACTERS = 500;
+/** Of a text without words: a hundred thousand equal letters. */
+const WORDLESS_PIECE_CHARACTERS = 64;
 
 /** A skill's body is read whole by its user: above 500 lines or 5,000 tokens (o200k_base) a warning, above twice that an error. */
 export const size: GateRule = async ({ frontmatter: { body, bodyLine } }) => {
@@ -47,9 +49,10 @@ async function countTokens(text: string): Promise<number> {
   let count = 0;
   // Beyond the error's limit the exact count says nothing more.
   for (let at = 0; at < text.length && count <= 2 * MAX_TOKENS; ) {
-    const limit = at + PIECE_CHARACTERS;
-    const space = Math.max(text.lastIndexOf(" ", limit), text.lastIndexOf("\n", limit));
-    const end = limit >= text.length ? text.length : space > at ? space : limit;
+    const wordless = /\S{100}|\s{100}/.test(text.slice(at, at + PIECE_CHARACTERS));
+    const limit = at + (wordless ? WORDLESS_PIECE_CHARACTERS : PIECE_CHARACTERS);
+    const space = text.slice(at, limit + 1).search(/\s\S*$/);
+    const end = limit >= text.length ? text.length : space > 0 ? at + space : limit;
     count += encode(text.slice(at, end)).length;
     at = end;
   }

@@ -27,9 +27,16 @@ describe("the shell-agent graph", () => {
   });
 
   it("runs commands until the model answers in words, every command in the record", async () => {
-    const { run, store } = await conversation({ replies: [{ text: "Looking.", commands: ["ls"] }, { commands: ["cat a"] }, "It is done."] });
+    const { run, store } = await conversation({
+      replies: [{ text: "Looking.", commands: ["ls"] }, { commands: ["cat a"] }, "It is done."],
+    });
     const final = await run();
-    expect(final).toMatchObject({ stop: "finished", stopDetail: "", steps: 3, usage: { inputTokens: 300, outputTokens: 30, costUsd: null } });
+    expect(final).toMatchObject({
+      stop: "finished",
+      stopDetail: "",
+      steps: 3,
+      usage: { inputTokens: 300, outputTokens: 30, costUsd: null },
+    });
     const commands = commandsOf(final.messages);
     expect(commands.map(({ index, command, exitCode }) => [index, command, exitCode])).toEqual([
       [0, "ls", 0],
@@ -46,7 +53,11 @@ describe("the shell-agent graph", () => {
     });
     const final = await run();
     expect(seen).toEqual(["one at 1", "two at 1", "three at 1"]);
-    expect(final.messages.filter((message) => ToolMessage.isInstance(message)).map(({ tool_call_id }) => tool_call_id)).toEqual(["call_0_0", "call_0_1", "call_0_2"]);
+    expect(final.messages.filter((message) => ToolMessage.isInstance(message)).map(({ tool_call_id }) => tool_call_id)).toEqual([
+      "call_0_0",
+      "call_0_1",
+      "call_0_2",
+    ]);
     expect(final.steps).toBe(2);
   });
 
@@ -77,7 +88,9 @@ describe("the shell-agent graph", () => {
   });
 
   it("answers unusable replies and goes on when the model recovers", async () => {
-    const { run, model } = await conversation({ replies: [{ invalidToolCalls: [{ args: '{"command' }] }, "", { commands: ["ls"] }, { text: "half", finishReason: "length" }, "done"] });
+    const { run, model } = await conversation({
+      replies: [{ invalidToolCalls: [{ args: '{"command' }] }, "", { commands: ["ls"] }, { text: "half", finishReason: "length" }, "done"],
+    });
     const final = await run();
     expect(final).toMatchObject({ stop: "finished", steps: 5, formatErrors: 0 });
     const told = final.messages.filter((message) => HumanMessage.isInstance(message)).slice(1);
@@ -86,7 +99,9 @@ describe("the shell-agent graph", () => {
       "Your reply was empty",
       "Your reply was cut at the output limit",
     ]);
-    expect(model.calls[1]!.messages.every((message) => (message as { invalid_tool_calls?: unknown[] }).invalid_tool_calls?.length !== 1)).toBe(true);
+    expect(
+      model.calls[1]!.messages.every((message) => (message as { invalid_tool_calls?: unknown[] }).invalid_tool_calls?.length !== 1),
+    ).toBe(true);
   });
 
   it("ends after three unusable replies in a row", async () => {
@@ -96,7 +111,11 @@ describe("the shell-agent graph", () => {
 
   it("asks again with a shorter view after an overflow, and ends as context when nothing helps", async () => {
     const long = { commands: [{ match: /.*/, result: "x".repeat(4000) }] };
-    const recovered = await conversation({ replies: [...Array.from({ length: 8 }, () => forever), overflow(), "done"], sandbox: long, budget: { contextCharacters: 40_000 } });
+    const recovered = await conversation({
+      replies: [...Array.from({ length: 8 }, () => forever), overflow(), "done"],
+      sandbox: long,
+      budget: { contextCharacters: 40_000 },
+    });
     expect(await recovered.run()).toMatchObject({ stop: "finished", contextScale: 0.5, steps: 9 });
     const characters = (call: number) => recovered.model.calls[call]!.messages.reduce((sum, { text }) => sum + text.length, 0);
     expect(characters(9)).toBeLessThan(characters(8) * 0.7);
@@ -109,7 +128,11 @@ describe("the shell-agent graph", () => {
 
   it("keeps the whole output in the record when the model sees a cut one", async () => {
     const output = Array.from({ length: 3000 }, (_, line) => `line ${line}`).join("\n");
-    const { run, store, sandbox } = await conversation({ replies: [{ commands: ["seq"] }, "done"], sandbox: { commands: [{ match: "seq", result: output }] }, shownCharacters: 1000 });
+    const { run, store, sandbox } = await conversation({
+      replies: [{ commands: ["seq"] }, "done"],
+      sandbox: { commands: [{ match: "seq", result: output }] },
+      shownCharacters: 1000,
+    });
     const final = await run();
     const answer = final.messages.find((message) => ToolMessage.isInstance(message))!;
     expect(answer.text.length).toBeLessThan(1300);

@@ -31,14 +31,32 @@ describe("a task that is solved at the first attempt", () => {
   it("is distilled, gated and published, with provenance beside the skill", async () => {
     const run = await generation({ teacher: attempt(), rewards: [passed], summary: [skillText()] });
     const state = await run.run();
-    expect(state.attempts).toMatchObject([{ attempt: 0, status: "PASS", reward: 1, passed: 1, total: 1, rollout: { stop: "finished", steps: 2, commandCount: 1, model: "teacher-model" } }]);
+    expect(state.attempts).toMatchObject([
+      {
+        attempt: 0,
+        status: "PASS",
+        reward: 1,
+        passed: 1,
+        total: 1,
+        rollout: { stop: "finished", steps: 2, commandCount: 1, model: "teacher-model" },
+      },
+    ]);
     expect(state.memos).toEqual([]);
     expect(state.pdi).toEqual([]);
     expect(state.gateReport).toMatchObject({ passed: true, path: "skills/column-sums" });
     expect(await readFile(run.store.path("skills/column-sums/SKILL.md"), "utf8")).toBe(skillText());
     expect(await readdir(run.store.path("skills/column-sums"))).toEqual(["SKILL.md"]);
     const provenance = JSON.parse(await readFile(run.store.path("skills/column-sums.provenance.json"), "utf8"));
-    expect(provenance).toMatchObject({ skill: "column-sums", run: "r1", task: "sums", attempt: 0, reward: 1, verifierShownToTeacher: false, author: "summary-model", commands: [{ command: "python3 sum.py", exitCode: 0 }] });
+    expect(provenance).toMatchObject({
+      skill: "column-sums",
+      run: "r1",
+      task: "sums",
+      attempt: 0,
+      reward: 1,
+      verifierShownToTeacher: false,
+      author: "summary-model",
+      commands: [{ command: "python3 sum.py", exitCode: 0 }],
+    });
   });
 
   it("shows the distiller the verified commands in full with exit codes, outputs and the files that were made", async () => {
@@ -69,7 +87,12 @@ describe("a task that is solved at the first attempt", () => {
 
 describe("a task that fails first", () => {
   it("is reflected on, and the next attempt is told the memo and how many attempts are left", async () => {
-    const run = await generation({ teacher: attempts(2), rewards: [failed, passed], summary: [stale(1), skillText()], settings: { maxAttempts: 3 } });
+    const run = await generation({
+      teacher: attempts(2),
+      rewards: [failed, passed],
+      summary: [stale(1), skillText()],
+      settings: { maxAttempts: 3 },
+    });
     const state = await run.run();
     expect(state.attempts.map(({ status, reward }) => [status, reward])).toEqual([
       ["FAIL", 0],
@@ -89,7 +112,11 @@ describe("a task that fails first", () => {
   });
 
   it("with a partial reward goes on: only 1 or more is solved", async () => {
-    const run = await generation({ teacher: attempts(2), rewards: [verdict(0.5, { a: null, b: "no" }), verdict(1.5)], summary: [stale(1), skillText()] });
+    const run = await generation({
+      teacher: attempts(2),
+      rewards: [verdict(0.5, { a: null, b: "no" }), verdict(1.5)],
+      summary: [stale(1), skillText()],
+    });
     const state = await run.run();
     expect(state.attempts.map(({ status, reward }) => [status, reward])).toEqual([
       ["PARTIAL", 0.5],
@@ -108,7 +135,12 @@ describe("a task that fails first", () => {
   });
 
   it("carries the reason of an early stop into record and reflection", async () => {
-    const run = await generation({ teacher: { commands: ["python3 sum.py"] }, rewards: [failed, failed], summary: [stale(1)], settings: { maxAttempts: 2, maxSteps: 2 } });
+    const run = await generation({
+      teacher: { commands: ["python3 sum.py"] },
+      rewards: [failed, failed],
+      summary: [stale(1)],
+      settings: { maxAttempts: 2, maxSteps: 2 },
+    });
     const state = await run.run();
     expect(state.attempts[0]!.rollout).toMatchObject({ stop: "steps", stopDetail: "the limit of 2 steps was reached", steps: 2 });
     expect(run.summary.calls[0]!.messages[1]!.text).toContain("The attempt was stopped: the limit of 2 steps was reached");
@@ -163,7 +195,17 @@ describe("the memo guard", () => {
 });
 
 describe("PDI and interventions", () => {
-  const fourFailures: GenerationSetup = { teacher: attempts(5), rewards: [failed, failed, failed, failed, passed], summary: [stale(1), stale(2), stale(3), memo({ failed: 4, facts: "- python3 sum.py sums the wrong column", strategy: "read the header" }), skillText()] };
+  const fourFailures: GenerationSetup = {
+    teacher: attempts(5),
+    rewards: [failed, failed, failed, failed, passed],
+    summary: [
+      stale(1),
+      stale(2),
+      stale(3),
+      memo({ failed: 4, facts: "- python3 sum.py sums the wrong column", strategy: "read the header" }),
+      skillText(),
+    ],
+  };
 
   describe("on four failures of which three repeat the plan", () => {
     let run: Generation;
@@ -227,7 +269,11 @@ describe("PDI and interventions", () => {
   });
 
   it("does not take a reflection that failed for an observation: error text once looked like a recovery", async () => {
-    const run = await generation({ teacher: attempts(4), rewards: [failed, failed, failed, passed], summary: [stale(1), "", "", stale(3), skillText()] });
+    const run = await generation({
+      teacher: attempts(4),
+      rewards: [failed, failed, failed, passed],
+      summary: [stale(1), "", "", stale(3), skillText()],
+    });
     const state = await run.run();
     expect(state.pdi.map(({ attempt: of, step }) => [of, step])).toEqual([
       [0, 0],
@@ -239,7 +285,12 @@ describe("PDI and interventions", () => {
 
 describe("infrastructure failures", () => {
   it("cost no attempt, get a folder and a line of their own, and are retried", async () => {
-    const run = await generation({ teacher: attempt(), rewards: [passed], summary: [skillText()], createFailures: ["sandbox-failed", "sandbox-failed", null] });
+    const run = await generation({
+      teacher: attempt(),
+      rewards: [passed],
+      summary: [skillText()],
+      createFailures: ["sandbox-failed", "sandbox-failed", null],
+    });
     const state = await run.run();
     expect(state.attempts.map(({ attempt: of, retry, status, reward, dir }) => [of, retry, status, reward, dir])).toEqual([
       [0, 0, "INFRA_ERROR", null, "sums__attempt-0__retry-0"],
@@ -270,25 +321,39 @@ describe("infrastructure failures", () => {
       createFailures: ["sandbox-failed", "sandbox-failed", null, "sandbox-failed", "sandbox-failed", null],
     });
     const state = await run.run();
-    expect(state.attempts.map(({ status }) => status)).toEqual(["INFRA_ERROR", "INFRA_ERROR", "FAIL", "INFRA_ERROR", "INFRA_ERROR", "PASS"]);
+    expect(state.attempts.map(({ status }) => status)).toEqual([
+      "INFRA_ERROR",
+      "INFRA_ERROR",
+      "FAIL",
+      "INFRA_ERROR",
+      "INFRA_ERROR",
+      "PASS",
+    ]);
     expect(state.attempts.at(-1)).toMatchObject({ attempt: 1 });
   });
 
-  it.each(["image-missing", "docker-unavailable", "task-unsolvable"] as const)("that another try cannot mend end at once: %s", async (code) => {
-    const run = await generation({ teacher: [], createFailures: [code] });
-    expect((await run.run()).attempts.map(({ status }) => status)).toEqual(["INFRA_ERROR"]);
-  });
+  it.each(["image-missing", "docker-unavailable", "task-unsolvable"] as const)(
+    "that another try cannot mend end at once: %s",
+    async (code) => {
+      const run = await generation({ teacher: [], createFailures: [code] });
+      expect((await run.run()).attempts.map(({ status }) => status)).toEqual(["INFRA_ERROR"]);
+    },
+  );
 
   it("of a verifier without a reward is none of the agent's when no oracle has shown that it works here", async () => {
     const run = await generation({ teacher: attempts(3), rewards: [{}, {}, {}] });
     const state = await run.run();
-    expect(state.attempts.map(({ status, reward, error }) => [status, reward, error?.code])).toEqual(Array(3).fill(["INFRA_ERROR", null, "verifier-broken"]));
+    expect(state.attempts.map(({ status, reward, error }) => [status, reward, error?.code])).toEqual(
+      Array(3).fill(["INFRA_ERROR", null, "verifier-broken"]),
+    );
   });
 
   it("of a provider that refuses the key end the task with that reason", async () => {
     const run = await generation({ teacher: [Object.assign(new Error("bad key"), { status: 401 })] });
     const state = await run.run();
-    expect(state.attempts).toMatchObject([{ status: "INFRA_ERROR", error: { code: "provider-credentials" }, rollout: { infrastructure: true } }]);
+    expect(state.attempts).toMatchObject([
+      { status: "INFRA_ERROR", error: { code: "provider-credentials" }, rollout: { infrastructure: true } },
+    ]);
     expect(await run.provider.list()).toEqual([]);
   });
 
@@ -335,17 +400,20 @@ describe("distillation and gate", () => {
     ["empty", ""],
     ["error text", "Error code: 500 - internal"],
     ["open inside a code fence", skillText().replace("total.txt\n```", "total.txt")],
-  ] as [string, ScriptedReply][])("asks again for a reply that is %s, at most twice, and keeps the PASS without a skill", async (_, bad) => {
-    const run = await generation({ ...solved, summary: [bad, bad, bad] });
-    const state = await run.run();
-    expect(state.attempts).toMatchObject([{ status: "PASS" }]);
-    expect(state.skill).toMatchObject({ name: null, text: null });
-    expect(state.skill!.calls.map(({ refused }) => refused !== null)).toEqual([true, true, true]);
-    expect(state.gateReport).toBeNull();
-    expect(await run.store.exists("skills")).toBe(false);
-    expect(run.summary.calls[1]!.messages[1]!.text).toContain("Your previous reply was refused");
-    expect(linesOf(await run.lines(), "skill_gen_call")).toHaveLength(3);
-  });
+  ] as [string, ScriptedReply][])(
+    "asks again for a reply that is %s, at most twice, and keeps the PASS without a skill",
+    async (_, bad) => {
+      const run = await generation({ ...solved, summary: [bad, bad, bad] });
+      const state = await run.run();
+      expect(state.attempts).toMatchObject([{ status: "PASS" }]);
+      expect(state.skill).toMatchObject({ name: null, text: null });
+      expect(state.skill!.calls.map(({ refused }) => refused !== null)).toEqual([true, true, true]);
+      expect(state.gateReport).toBeNull();
+      expect(await run.store.exists("skills")).toBe(false);
+      expect(run.summary.calls[1]!.messages[1]!.text).toContain("Your previous reply was refused");
+      expect(linesOf(await run.lines(), "skill_gen_call")).toHaveLength(3);
+    },
+  );
 
   it("takes the third reply", async () => {
     const run = await generation({ ...solved, summary: ["", "", skillText()] });
@@ -357,6 +425,12 @@ describe("settings and prompts", () => {
   it("come from configurable, as Studio sends them, with the defaults for the rest", async () => {
     const run = await generation({ teacher: attempts(1), rewards: [failed], settings: { maxAttempts: 1 }, asConfigurable: true });
     expect((await run.run()).attempts).toHaveLength(1);
+  });
+
+  it("cut an instruction that is too long and say so to the teacher", async () => {
+    const run = await generation({ teacher: attempts(1), rewards: [failed], settings: { maxAttempts: 1, instructionCharacters: 55 } });
+    await run.run();
+    expect(run.teacher.calls[0]!.messages[1]!.text).toMatch(/characters cut/);
   });
 
   it("are refused with the name of the wrong one", async () => {
@@ -375,11 +449,17 @@ describe("settings and prompts", () => {
           reflectSystem: () => "Factory reflection.",
         } as unknown as NonNullable<Capabilities["prompts"]>,
       },
-      settings: { reflectSystemPrompt: "Field reflection.", reflectUserPrompt: "{{task}} failed {{failedAttempts}} times: {{{testSummary}}}" },
+      settings: {
+        reflectSystemPrompt: "Field reflection.",
+        reflectUserPrompt: "{{task}} failed {{failedAttempts}} times: {{{testSummary}}}",
+      },
     });
     await run.run();
     expect(run.teacher.calls[0]!.messages[0]!.text).toBe("Factory text, 100 steps.");
-    expect(run.summary.calls[0]!.messages.map(({ text }) => text)).toEqual(["Field reflection.", "sums failed 1 times: FAILED (fix these):\n  ✗ test_total\n      the total is wrong"]);
+    expect(run.summary.calls[0]!.messages.map(({ text }) => text)).toEqual([
+      "Field reflection.",
+      "sums failed 1 times: FAILED (fix these):\n  ✗ test_total\n      the total is wrong",
+    ]);
     expect(run.summary.calls[1]!.messages[0]!.text).toMatch(/^You write Agent Skills/);
   });
 });
@@ -413,13 +493,30 @@ describe("the run log", () => {
       [1, 0, "python3 sum.py", 0],
       [2, 0, "python3 sum.py", 0],
     ]);
-    expect(linesOf(lines, "pdi_snapshot").map(({ weighted_pdi }) => weighted_pdi)).toEqual(state.pdi.map(({ weightedPdi }) => Math.round(weightedPdi * 1e4) / 1e4));
-    expect(linesOf(lines, "task_summary")[0]).toMatchObject({ success: true, total_attempts: 3, reward_trajectory: [0, 0, 1], total_input_tokens: 900, total_output_tokens: 90 });
-    expect(linesOf(lines, "execution_result")[1]).toMatchObject({ n_passed: 0, n_tests: 1, agent_commands: "python3 sum.py", retry_injection: await run.injection(state, 1) });
+    expect(linesOf(lines, "pdi_snapshot").map(({ weighted_pdi }) => weighted_pdi)).toEqual(
+      state.pdi.map(({ weightedPdi }) => Math.round(weightedPdi * 1e4) / 1e4),
+    );
+    expect(linesOf(lines, "task_summary")[0]).toMatchObject({
+      success: true,
+      total_attempts: 3,
+      reward_trajectory: [0, 0, 1],
+      total_input_tokens: 900,
+      total_output_tokens: 90,
+    });
+    expect(linesOf(lines, "execution_result")[1]).toMatchObject({
+      n_passed: 0,
+      n_tests: 1,
+      agent_commands: "python3 sum.py",
+      retry_injection: await run.injection(state, 1),
+    });
   });
 
   it("numbers the commands of an attempt from 0 in order, those of one reply too", async () => {
-    const run = await generation({ teacher: [{ commands: ["a", "b"] }, { commands: ["c"] }, "done"], rewards: [passed], summary: [skillText()] });
+    const run = await generation({
+      teacher: [{ commands: ["a", "b"] }, { commands: ["c"] }, "done"],
+      rewards: [passed],
+      summary: [skillText()],
+    });
     await run.run();
     expect(linesOf(await run.lines(), "command").map(({ index, command }) => [index, command])).toEqual([
       [0, "a"],

@@ -42,9 +42,12 @@ describe("askModel", () => {
     expect(model.calls).toHaveLength(1);
   });
 
-  it.each(["length", "max_tokens", "MAX_TOKENS", "max_output_tokens"])("knows the finish reason %s as a cut answer", async (finishReason) => {
-    expect((await ask([{ text: "half", finishReason }])).answer?.cut).toBe(true);
-  });
+  it.each(["length", "max_tokens", "MAX_TOKENS", "max_output_tokens"])(
+    "knows the finish reason %s as a cut answer",
+    async (finishReason) => {
+      expect((await ask([{ text: "half", finishReason }])).answer?.cut).toBe(true);
+    },
+  );
 
   it("counts usage the model did not report as nothing, and its cost by the handle", async () => {
     const { answer } = await ask([{ text: "x", usage: { outputTokens: 7 } }]);
@@ -90,7 +93,10 @@ describe("wholeAnswer", () => {
   });
 
   it("turns a streamed answer into a plain one with its usage and calls", () => {
-    const chunk = new AIMessageChunk({ content: "t", tool_call_chunks: [{ id: "a", name: "shell", args: '{"command":"ls"}', index: 0, type: "tool_call_chunk" }] });
+    const chunk = new AIMessageChunk({
+      content: "t",
+      tool_call_chunks: [{ id: "a", name: "shell", args: '{"command":"ls"}', index: 0, type: "tool_call_chunk" }],
+    });
     const whole = wholeAnswer(chunk as never, "stop");
     expect(AIMessageChunk.isInstance(whole)).toBe(false);
     expect(whole.tool_calls).toMatchObject([{ id: "a", args: { command: "ls" } }]);

@@ -1,5 +1,5 @@
-import { AIMessage, type BaseMessage, HumanMessage, SystemMessage, ToolMessage } from "@langchain/core/messages";
 import { fc, test } from "@fast-check/vitest";
+import { AIMessage, type BaseMessage, HumanMessage, SystemMessage, ToolMessage } from "@langchain/core/messages";
 import { describe, expect, it } from "vitest";
 import { conversationView } from "../../../tools/conversation-view.js";
 
@@ -11,7 +11,8 @@ const conversation = (outputs: readonly string[]): BaseMessage[] => [
     new ToolMessage({ content: output, tool_call_id: `c${index}`, name: "shell" }),
   ]),
 ];
-const answers = (messages: readonly BaseMessage[]): string[] => messages.filter((message) => ToolMessage.isInstance(message)).map(({ text }) => text);
+const answers = (messages: readonly BaseMessage[]): string[] =>
+  messages.filter((message) => ToolMessage.isInstance(message)).map(({ text }) => text);
 const size = (messages: readonly BaseMessage[]): number => messages.reduce((sum, { text }) => sum + text.length, 0);
 
 describe("conversationView", () => {
@@ -49,9 +50,13 @@ describe("conversationView", () => {
     (lengths, characters) => {
       const messages = conversation(lengths.map((length) => "q".repeat(length)));
       const view = conversationView(messages, characters);
-      expect(view.map((message) => [message.getType(), (message as ToolMessage).tool_call_id])).toEqual(messages.map((message) => [message.getType(), (message as ToolMessage).tool_call_id]));
+      expect(view.map((message) => [message.getType(), (message as ToolMessage).tool_call_id])).toEqual(
+        messages.map((message) => [message.getType(), (message as ToolMessage).tool_call_id]),
+      );
       expect(size(view)).toBeLessThanOrEqual(size(messages));
-      const shortenable = answers(view).slice(0, -4).filter((text) => text.length > 480);
+      const shortenable = answers(view)
+        .slice(0, -4)
+        .filter((text) => text.length > 480);
       expect(size(view) <= characters || shortenable.length === 0).toBe(true);
     },
   );

@@ -3,7 +3,12 @@ import { SparkError } from "../../../state/errors.js";
 import { noUsage } from "../../../state/model.js";
 import { createRunBudget } from "../../../tools/run-budget.js";
 
-const usage = (inputTokens: number, outputTokens: number, costUsd: number | null) => ({ inputTokens, cachedTokens: 0, outputTokens, costUsd });
+const usage = (inputTokens: number, outputTokens: number, costUsd: number | null) => ({
+  inputTokens,
+  cachedTokens: 0,
+  outputTokens,
+  costUsd,
+});
 const none = { maxCostUsd: null, maxTokens: null };
 const codeOf = (work: () => void): string => {
   try {

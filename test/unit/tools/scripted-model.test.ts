@@ -8,7 +8,9 @@ const ask = [new HumanMessage("hello")];
 
 describe("createScriptedModel", () => {
   it("plays texts, commands and errors in order and records what it was asked", async () => {
-    const model = createScriptedModel(["one", { commands: ["ls"], usage: { inputTokens: 5, outputTokens: 2 } }, new Error("down")], { modelName: "teacher" });
+    const model = createScriptedModel(["one", { commands: ["ls"], usage: { inputTokens: 5, outputTokens: 2 } }, new Error("down")], {
+      modelName: "teacher",
+    });
     expect((await model.invoke(ask)).text).toBe("one");
     const second = await model.invoke(ask);
     expect(second.tool_calls).toMatchObject([{ name: "shell", args: { command: "ls" } }]);
@@ -20,7 +22,9 @@ describe("createScriptedModel", () => {
   });
 
   it("throws loudly at a call beyond the script, saying what was asked", async () => {
-    await expect(createScriptedModel([]).invoke(ask)).rejects.toThrow("call 1 was not expected, the script has 0 answers; it was asked: hello");
+    await expect(createScriptedModel([]).invoke(ask)).rejects.toThrow(
+      "call 1 was not expected, the script has 0 answers; it was asked: hello",
+    );
   });
 
   it("shares the script between the bare model and the one with tools", async () => {

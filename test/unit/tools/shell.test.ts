@@ -1,4 +1,4 @@
-import { ToolMessage } from "@langchain/core/messages";
+import type { ToolMessage } from "@langchain/core/messages";
 import { afterEach, describe, expect, it } from "vitest";
 import { SparkError } from "../../../state/errors.js";
 import { shellArtifactSchema } from "../../../state/shell-agent.js";
@@ -47,7 +47,10 @@ describe("the shell tool", () => {
 
   it("says that there was no output, and that a command was killed at its limit", async () => {
     expect((await (await shellTool(answering(result()))).call({ command: "true" })).text).toBe("[exit code 0]\n(no output)");
-    const killed = await (await shellTool(answering(result({ exitCode: null, timedOut: true, stdout: bytes("half") })))).call({ command: "sleep 9", timeout_sec: 7 });
+    const killed = await (await shellTool(answering(result({ exitCode: null, timedOut: true, stdout: bytes("half") })))).call({
+      command: "sleep 9",
+      timeout_sec: 7,
+    });
     expect(killed.text).toBe("[timed out after 7 s and was killed; the session goes on]\nhalf");
     expect(shellArtifactSchema.parse(killed.artifact)).toMatchObject({ exitCode: null, timedOut: true });
   });
@@ -58,7 +61,9 @@ describe("the shell tool", () => {
   });
 
   it("says when the middle of a huge output was not even recorded", async () => {
-    const answer = await (await shellTool(answering(result({ stdout: bytes("start…end"), truncated: true, totalBytes: 99_000_000 })))).call({ command: "yes" });
+    const answer = await (await shellTool(answering(result({ stdout: bytes("start…end"), truncated: true, totalBytes: 99_000_000 })))).call(
+      { command: "yes" },
+    );
     expect(answer.text).toContain("[99000000 bytes in all, the middle was not kept]");
   });
 
@@ -84,7 +89,9 @@ describe("the shell tool", () => {
     const whole = `HEAD${"-".repeat(5000)}TAIL`;
     const { call, sandbox } = await shellTool(answering(result({ stdout: bytes(whole) })), { shownCharacters: 100 });
     const { text } = await call({ command: "cat log" });
-    expect(text).toMatch(/^\[exit code 0\]\nHEAD-{31}\n\[\.\.\. 4908 characters cut of 5008 bytes; the whole is in \/tmp\/output-\w+\.txt \.\.\.\]\n-{61}TAIL$/);
+    expect(text).toMatch(
+      /^\[exit code 0\]\nHEAD-{31}\n\[\.\.\. 4908 characters cut of 5008 bytes; the whole is in \/tmp\/output-\w+\.txt \.\.\.\]\n-{61}TAIL$/,
+    );
     const path = /\/tmp\/output-\w+\.txt/.exec(text)![0];
     expect(new TextDecoder().decode((await sandbox.readFile(path))!)).toBe(whole);
   });

@@ -28,25 +28,37 @@ afterEach(async () => {
 async function conversation(setup: ConversationSetup) {
   const opened = await openConversation(setup);
   open.push(opened.remove);
-  const call = (given: ShellAgentState, more: { signal?: AbortSignal } = {}) => createCallModel()(given, { context: { [SESSION_KEY]: opened.session }, ...more } as never);
+  const call = (given: ShellAgentState, more: { signal?: AbortSignal } = {}) =>
+    createCallModel()(given, { context: { [SESSION_KEY]: opened.session }, ...more } as never);
   return { ...opened, call };
 }
 
-const overflow = () => Object.assign(new Error("400 This model's maximum context length is 8192 tokens."), { status: 400, code: "context_length_exceeded" });
+const overflow = () =>
+  Object.assign(new Error("400 This model's maximum context length is 8192 tokens."), { status: 400, code: "context_length_exceeded" });
 
 describe("call-model", () => {
   it("ends with the reason when a budget is used up, without asking the model", async () => {
     const spent = { inputTokens: 900, cachedTokens: 0, outputTokens: 100, costUsd: 2 };
     const { call, model } = await conversation({ replies: [], budget: { maxSteps: 3, maxTokens: 1000, maxCostUsd: 2, timeoutMs: 5000 } });
     expect(await call(state({ steps: 3 }))).toMatchObject({ stop: "steps", stopDetail: "the limit of 3 steps was reached" });
-    expect(await call(state({ usage: { ...spent, costUsd: 0 } }))).toMatchObject({ stop: "tokens", stopDetail: "1000 tokens were used, the limit is 1000" });
-    expect(await call(state({ usage: { ...spent, inputTokens: 1, costUsd: 2 } }))).toMatchObject({ stop: "cost", stopDetail: "$2 was spent, the limit is $2" });
+    expect(await call(state({ usage: { ...spent, costUsd: 0 } }))).toMatchObject({
+      stop: "tokens",
+      stopDetail: "1000 tokens were used, the limit is 1000",
+    });
+    expect(await call(state({ usage: { ...spent, inputTokens: 1, costUsd: 2 } }))).toMatchObject({
+      stop: "cost",
+      stopDetail: "$2 was spent, the limit is $2",
+    });
     expect(model.calls).toHaveLength(0);
   });
 
   it("counts the time that was worked before a crash and ends when it is used up", async () => {
     const { call, model } = await conversation({ replies: [], budget: { timeoutMs: 5000 }, clock: new SteppedClock() });
-    expect(await call(state({ activeMs: 5000 }))).toMatchObject({ stop: "time", stopDetail: "the limit of 5 s was reached", activeMs: 5000 });
+    expect(await call(state({ activeMs: 5000 }))).toMatchObject({
+      stop: "time",
+      stopDetail: "the limit of 5 s was reached",
+      activeMs: 5000,
+    });
     expect(model.calls).toHaveLength(0);
   });
 
@@ -68,7 +80,9 @@ describe("call-model", () => {
 
   it("counts steps, usage and cost of an answer and binds the tool", async () => {
     const { call, model } = await conversation({ replies: [{ commands: ["ls"] }], costUsd: () => 0.5 });
-    const update = await call(state({ steps: 4, formatErrors: 2, usage: { inputTokens: 1, cachedTokens: 0, outputTokens: 1, costUsd: 1 } }));
+    const update = await call(
+      state({ steps: 4, formatErrors: 2, usage: { inputTokens: 1, cachedTokens: 0, outputTokens: 1, costUsd: 1 } }),
+    );
     expect(update).toMatchObject({ steps: 5, formatErrors: 0, usage: { inputTokens: 101, outputTokens: 11, costUsd: 1.5 } });
     expect(update.stop).toBeUndefined();
     expect(model.calls[0]?.tools).toEqual(["shell"]);
@@ -102,7 +116,11 @@ describe("call-model", () => {
 
   it("ends the attempt at the third unusable reply in a row", async () => {
     const { call } = await conversation({ replies: [""] });
-    expect(await call(state({ formatErrors: 2 }))).toMatchObject({ stop: "format", stopDetail: expect.stringContaining("3 unusable replies in a row"), steps: 1 });
+    expect(await call(state({ formatErrors: 2 }))).toMatchObject({
+      stop: "format",
+      stopDetail: expect.stringContaining("3 unusable replies in a row"),
+      steps: 1,
+    });
   });
 
   it("shrinks the view after an overflow and counts no step for it", async () => {
@@ -120,7 +138,10 @@ describe("call-model", () => {
 
   it("shows the model shortened old outputs and leaves the state's messages as they are", async () => {
     const outputs = Array.from({ length: 8 }, (_, index) => [
-      new AIMessage({ content: "", tool_calls: [{ id: `c${index}`, name: "shell", args: { command: `cat ${index}` }, type: "tool_call" }] }),
+      new AIMessage({
+        content: "",
+        tool_calls: [{ id: `c${index}`, name: "shell", args: { command: `cat ${index}` }, type: "tool_call" }],
+      }),
       new ToolMessage({ content: `[exit code 0]\n${String(index).repeat(5000)}`, tool_call_id: `c${index}`, name: "shell" }),
     ]).flat();
     const before = state();

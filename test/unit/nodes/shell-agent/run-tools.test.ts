@@ -6,7 +6,10 @@ import { SESSION_KEY } from "../../../../tools/agent-session.js";
 import { type ConversationSetup, openConversation } from "../../../support/agent-session.js";
 
 const calls = (...named: [id: string, args: Record<string, unknown>, name?: string][]): AIMessage =>
-  new AIMessage({ content: "", tool_calls: named.map(([id, args, name]) => ({ id, name: name ?? "shell", args, type: "tool_call" as const })) });
+  new AIMessage({
+    content: "",
+    tool_calls: named.map(([id, args, name]) => ({ id, name: name ?? "shell", args, type: "tool_call" as const })),
+  });
 const answered = (id: string): ToolMessage => new ToolMessage({ content: "ok", tool_call_id: id });
 
 describe("pendingToolCalls", () => {
@@ -38,7 +41,9 @@ async function tools(setup: Partial<ConversationSetup>) {
 describe("run-tools", () => {
   it("runs one call a superstep, the first that has no answer", async () => {
     const seen: string[] = [];
-    const { run } = await tools({ sandbox: { commands: [{ match: /.*/, result: (command) => `ran ${command}` }], onCommand: (command) => void seen.push(command) } });
+    const { run } = await tools({
+      sandbox: { commands: [{ match: /.*/, result: (command) => `ran ${command}` }], onCommand: (command) => void seen.push(command) },
+    });
     const asked = calls(["a", { command: "one" }], ["b", { command: "two" }]);
     const first = (await run([asked])).messages as ToolMessage[];
     expect(first.map(({ tool_call_id, text }) => [tool_call_id, text])).toEqual([["a", "[exit code 0]\nran one"]]);
@@ -75,7 +80,16 @@ describe("run-tools", () => {
       shell: {
         run: async () => {
           controller.abort(new Error("Ctrl-C"));
-          return { exitCode: null, stdout: new Uint8Array(), stderr: new Uint8Array(), truncated: false, totalBytes: 0, timedOut: false, aborted: true, durationMs: 1 };
+          return {
+            exitCode: null,
+            stdout: new Uint8Array(),
+            stderr: new Uint8Array(),
+            truncated: false,
+            totalBytes: 0,
+            timedOut: false,
+            aborted: true,
+            durationMs: 1,
+          };
         },
       },
     });

@@ -41,18 +41,30 @@ async function measure(attempts: number, steps: number) {
   let step = 0;
   const model = createScriptedModel(() => (step++ % (steps + 1) < steps ? { commands: [`work ${step}`] } : "done"));
   const summary = createScriptedModel(() => MEMO);
+  // One provider for all nodes: another one would not know the attempt's snapshot.
+  const provider = createScriptedProvider({
+    commands: [
+      { match: /^work/, result: OUTPUT },
+      // What our own machinery asks around an attempt.
+      { match: /^if \[ -d /, result: "" },
+    ],
+    rewards: Array(attempts).fill(0),
+  });
   const capabilities = createCapabilities({
     runsDir: dir,
     model: async (role) => ({ model: role === "teacher" ? model : summary, id: "scripted", costUsd: () => null }),
-    sandbox: async () => createScriptedProvider({ commands: [{ match: /^work/, result: OUTPUT }], rewards: Array(attempts).fill(0) }),
+    sandbox: async () => provider,
   });
   const graph = compileObserved(createSkillGenerationGraph(capabilities), { name: "skill-generation", checkpointer: checkpointer.saver, log: new RunLog({ runsDir: dir }) });
-  const ms = await timed(() =>
-    graph.invoke(
+  let scored = 0;
+  const ms = await timed(async () => {
+    const state = await graph.invoke(
       { task: join(import.meta.dirname, "../examples/tasks/log-report") },
       { configurable: { thread_id: threadIdOf({ run: "bench", task: "log-report" }) }, context: { maxAttempts: attempts, maxSteps: steps + 5, preflight: false, pdi: "observe" } } as never,
-    ),
-  );
+    );
+    scored = state.attempts.filter(({ status, rollout }) => status === "FAIL" && rollout.steps === steps + 1).length;
+  });
+  if (scored !== attempts) throw new Error(`${scored} of ${attempts} attempts were scored after ${steps} steps: the figures would be of something else`);
   await checkpointer.close();
   const bytes = (await stat(join(dir, CHECKPOINT_FILE))).size;
   await rm(dir, { recursive: true, force: true });

@@ -16,7 +16,8 @@ export interface PdiOptions {
 
 const fourDecimals = (value: number): number => Number(value.toFixed(4)) + 0;
 
-const wireFields = (values: PdiValues): PdiFields => ({
+/** An observation in wire names, whole precision. */
+export const wireFields = (values: PdiValues): PdiFields => ({
   step: values.step,
   proxy_exec: values.proxyExec,
   proxy_plan: values.proxyPlan,
@@ -31,13 +32,15 @@ const wireFields = (values: PdiValues): PdiFields => ({
 /** Half a unit of the fourth decimal, with room for the recorder's own rounding of a tie. */
 const TOLERANCE = 0.5e-4 + 1e-9;
 
-const differences = (computed: PdiFields, recorded: PdiFields): PdiReport["records"][number]["differs"] =>
+/** Names whose values differ in four decimals. */
+export const differences = (computed: PdiFields, recorded: PdiFields): PdiReport["records"][number]["differs"] =>
   comparedPdiNames.filter((name) => {
     const [ours, theirs] = [computed[name], recorded[name]];
     return typeof ours === "number" && typeof theirs === "number" ? Math.abs(ours - theirs) > TOLERANCE : ours !== theirs;
   });
 
-const rounded = (fields: PdiFields): PdiFields =>
+/** The numbers to four decimals, as the release records them. */
+export const rounded = (fields: PdiFields): PdiFields =>
   Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [name, typeof value === "number" ? fourDecimals(value) : value]),
   ) as PdiFields;

@@ -41,6 +41,7 @@ export function createCapabilities(options: CapabilityOptions = {}): Capabilitie
     sandbox: options.sandbox ?? ((choice, task) => selectSandbox(choice, task, providers)),
     model: options.model ?? ((role, settings, request) => openModel(specOf(role, settings, models, env), env, options.prices ?? {}, request?.maxOutputTokens)),
     hostEnvironment: (allow) => allowedEnvironment(env, allow, ownKeys),
+    ownKeyNames: ownKeys,
     redact: createRedactor(env),
     preflights: createPreflightMemory(join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "spark-skills", "preflight")),
     feedback: (feedback) => sendFeedback(env, feedback),

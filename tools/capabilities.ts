@@ -37,6 +37,8 @@ export interface Capabilities {
   model(role: ModelRole, settings: Partial<SkillGenerationSettings>, options?: { maxOutputTokens?: number }): Promise<ModelHandle>;
   /** Host variables for a task's env templates; only the names in `allow` are read, our own keys never. */
   hostEnvironment(allow: readonly string[]): Record<string, string>;
+  /** Names of variables that hold our own keys, beside the well-known ones: never given to an agent. */
+  ownKeyNames: readonly string[];
   /** Removes secrets from text before it is stored. */
   redact(text: string): string;
   budget?: RunBudget;

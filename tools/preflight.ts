@@ -5,7 +5,7 @@ import { SparkError } from "../state/errors.js";
 import type { Capabilities } from "./capabilities.js";
 import { agentTimeoutMs, runSolution } from "./run-solution.js";
 import type { ImageRef } from "./sandbox/sandbox.js";
-import { startEnvironment, type TrialPlace } from "./trial-environment.js";
+import { leaseFor, startEnvironment, type TrialPlace } from "./trial-environment.js";
 import { openVerifier, TEST_OUTPUT_FILE, verifyAnswer } from "./verify-answer.js";
 
 /** How often all modes are tried before a task counts as unsolvable here: oracles can be flaky. */
@@ -60,7 +60,7 @@ const preflightKey = ({ task, provider, settings }: TrialPlace, image: ImageRef,
 async function oracleReward(place: TrialPlace, image: ImageRef, store: TaskDirectory, mode: VerifierMode): Promise<number | null> {
   const name = `spark-${place.run}-${place.task.directory}-preflight-${mode}`;
   const oraclePlace = { ...place, settings: { ...place.settings, skills: [] } };
-  const sandbox = await startEnvironment(oraclePlace, image, name, 0);
+  const sandbox = await startEnvironment(oraclePlace, image, name, leaseFor(mode, 0));
   let snapshot: string | null = null;
   try {
     await runSolution(oraclePlace, sandbox, agentTimeoutMs(place));
@@ -68,7 +68,7 @@ async function oracleReward(place: TrialPlace, image: ImageRef, store: TaskDirec
     if (mode === "fresh") snapshot = (await sandbox.snapshot(name)).snapshot;
     const judged = await openVerifier(oraclePlace, image, { mode, snapshot, container: name });
     await using verifier = judged.sandbox;
-    const { reward } = await verifyAnswer(oraclePlace, verifier, store.path(`preflight/${mode}`));
+    const { reward } = await verifyAnswer(oraclePlace, verifier, mode, store.path(`preflight/${mode}`));
     return reward.kind === "rewarded" ? reward.reward : null;
   } finally {
     await sandbox.close();

@@ -17,7 +17,7 @@ export async function runSolution(place: TrialPlace, sandbox: Sandbox, timeoutMs
   await sandbox.copyIn(join(task.dir, "solution"), "/solution");
   await asRoot(sandbox, "chmod +x /solution/solve.sh");
   return sandbox.exec(SOLUTION_COMMAND, {
-    env: { DEBIAN_FRONTEND: "noninteractive", ...resolveTemplates(task.config.solution.env, place.hostEnvironment, "solution.env") },
+    env: { DEBIAN_FRONTEND: "noninteractive", ...resolveTemplates(task.config.solution.env, place.hostEnvironment, "solution.env", place.ownKeyNames) },
     timeoutMs,
     ...userOf(task.config.agent.user),
     ...(place.signal ? { signal: place.signal } : {}),

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { resolveTemplates } from "../formats/harbor/env-template.js";
 import { readFrontmatter } from "../formats/skill/frontmatter.js";
+import type { VerifierMode } from "../state/attempt.js";
 import type { TrialSettings } from "../state/skill-generation.js";
 import { SparkError } from "../state/errors.js";
 import type { HarborTask, Healthcheck } from "../state/task.js";
@@ -20,6 +21,8 @@ export interface TrialPlace {
   settings: TrialSettings;
   /** Host variables that env templates may read. */
   hostEnvironment: Record<string, string>;
+  /** Names of variables that hold our own keys, beside the well-known ones. */
+  ownKeyNames: readonly string[];
   /** Run name, a label on everything that is made. */
   run: string;
   signal?: AbortSignal | undefined;
@@ -45,7 +48,7 @@ export function containerOptions(place: TrialPlace, image: ImageRef, name: strin
     name,
     image,
     run: place.run,
-    env: resolveTemplates(environment.env, place.hostEnvironment, "environment.env"),
+    env: resolveTemplates(environment.env, place.hostEnvironment, "environment.env", place.ownKeyNames),
     network: environment.networkMode === "no-network" ? ("none" as const) : ("public" as const),
     leaseMs,
     ...(environment.workdir === undefined ? {} : { workdir: environment.workdir }),
@@ -54,6 +57,12 @@ export function containerOptions(place: TrialPlace, image: ImageRef, name: strin
     ...(environment.storageMb === undefined ? {} : { storageMb: environment.storageMb }),
   };
 }
+
+/** The least that a container lives between its agent and its verifier when both work in it. */
+const SHARED_LEASE_MS = 60_000;
+
+/** Under shared the container is handed from explore to verify, so it needs a lease even where a crash is not resumed. */
+export const leaseFor = (mode: VerifierMode, leaseMs: number): number => (mode === "shared" ? Math.max(leaseMs, SHARED_LEASE_MS) : leaseMs);
 
 /** Phase users are names or numbers on disk and strings for an exec. */
 export const userOf = (user: string | number | undefined): { user?: string } => (user === undefined ? {} : { user: String(user) });
@@ -139,12 +148,39 @@ export async function listSkills({ task, settings }: TrialPlace, sandbox: Sandbo
 
 /** What Harbor always collects, beside what the task names (harbor.md 8). */
 const CONVENTION_ARTIFACTS = "/logs/artifacts";
+const STAGING = "/tmp/.artifact";
 
-/** Copies the task's artifacts to `dir`, each under its absolute path. Best effort, as in Harbor: a missing one fails nothing. */
-export async function collectArtifacts({ task }: TrialPlace, sandbox: Sandbox, dir: string): Promise<void> {
-  const sources = task.config.artifacts.map((artifact) => (typeof artifact === "string" ? artifact : artifact.source));
-  for (const source of [CONVENTION_ARTIFACTS, ...sources]) {
-    const absolute = source.startsWith("/") ? source : `${sandbox.workdir}/${source}`;
-    await sandbox.copyOut(absolute, join(dir, absolute), ARTIFACT_LIMITS);
+/** One line of Harbor's `artifacts/manifest.json`. */
+export interface CollectedArtifact {
+  source: string;
+  destination: string;
+  type: "file" | "directory";
+  status: "ok" | "failed" | "empty";
+  service: null;
+}
+
+/** Copies the task's artifacts below `dir`, where Harbor puts them. Best effort, as there: a missing one fails nothing. */
+export async function collectArtifacts({ task }: TrialPlace, sandbox: Sandbox, dir: string): Promise<CollectedArtifact[]> {
+  const named = task.config.artifacts.map((artifact) => (typeof artifact === "string" ? { source: artifact, exclude: [] } : artifact));
+  const wanted = named.some(({ source }) => source === CONVENTION_ARTIFACTS) ? named : [{ source: CONVENTION_ARTIFACTS, exclude: [] }, ...named];
+  const collected: CollectedArtifact[] = [];
+  for (const artifact of wanted) {
+    const source = artifact.source.startsWith("/") ? artifact.source : `${sandbox.workdir.replace(/\/$/, "")}/${artifact.source}`;
+    const destination = ("destination" in artifact ? artifact.destination : undefined) ?? source.slice(1);
+    const quoted = `'${source.replaceAll("'", "'\\''")}'`;
+    const kind = await sandbox.exec(`if [ -d ${quoted} ]; then echo directory; elif [ -f ${quoted} ]; then echo file; fi`, { user: "root", cwd: "/", timeoutMs: 30_000 });
+    const type = new TextDecoder().decode(kind.stdout).trim() === "file" ? "file" : "directory";
+    let from = source;
+    if (type === "directory" && artifact.exclude.length > 0) {
+      const excludes = artifact.exclude.map((pattern) => `--exclude='${pattern.replaceAll("'", "'\\''")}'`).join(" ");
+      await sandbox.exec(`rm -rf ${STAGING} && mkdir -p ${STAGING} && tar -C ${quoted} ${excludes} -cf - . | tar -C ${STAGING} -xf -`, { user: "root", cwd: "/", timeoutMs: 120_000 });
+      from = STAGING;
+    }
+    const into = type === "file" ? dirname(join(dir, destination)) : join(dir, destination);
+    const report = await sandbox.copyOut(from, into, ARTIFACT_LIMITS);
+    const missing = report.skipped.some(({ path, why }) => path === from && why === "missing");
+    if (from === STAGING) await sandbox.exec(`rm -rf ${STAGING}`, { user: "root", cwd: "/", timeoutMs: 60_000 });
+    collected.push({ source: artifact.source, destination: `artifacts/${destination}`, type, status: missing ? "failed" : report.files === 0 ? "empty" : "ok", service: null });
   }
+  return collected;
 }

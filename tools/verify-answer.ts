@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { resolveTemplates } from "../formats/harbor/env-template.js";
 import { readReward, type RewardOutcome } from "../formats/harbor/reward.js";
+import type { VerifierMode } from "../state/attempt.js";
 import { SparkError } from "../state/errors.js";
 import type { CopyLimits, ImageRef, JudgeResult, Sandbox } from "./sandbox/sandbox.js";
-import { asRoot, containerOptions, scaled, type TrialPlace, userOf } from "./trial-environment.js";
+import { asRoot, containerOptions, leaseFor, scaled, type TrialPlace, userOf } from "./trial-environment.js";
 
 /** What may be copied out of a verifier's container: its content is the agent's or the tests', both untrusted. */
 export const COPY_LIMITS: CopyLimits = { maxFiles: 20_000, maxBytes: 200_000_000 };
@@ -22,13 +23,14 @@ export interface VerifierOutcome {
  * Harbor runs it (its exit code is ignored), its log directory copied to `verifierDir` on this machine, the reward read there.
  * Source: harbor.md 7.
  */
-export async function verifyAnswer(place: TrialPlace, sandbox: Sandbox, verifierDir: string): Promise<VerifierOutcome> {
+export async function verifyAnswer(place: TrialPlace, sandbox: Sandbox, mode: VerifierMode, verifierDir: string): Promise<VerifierOutcome> {
   const { task, settings, signal } = place;
   await asRoot(sandbox, "rm -rf /tests /logs/verifier && mkdir -p /tests /logs/verifier && chmod 777 /logs/verifier");
   await sandbox.copyIn(join(task.dir, "tests"), "/tests", { replace: true });
   await asRoot(sandbox, "chmod +x /tests/test.sh");
   const result = await sandbox.exec(`(/tests/test.sh) > /logs/verifier/${TEST_OUTPUT_FILE} 2>&1`, {
-    env: resolveTemplates(task.config.verifier.env, place.hostEnvironment, "verifier.env"),
+    // Under shared the agent's living processes can read the environment of the tests, so the agent's rule holds.
+    env: resolveTemplates(task.config.verifier.env, place.hostEnvironment, mode === "shared" ? "verifier.env (shared)" : "verifier.env", place.ownKeyNames),
     timeoutMs: scaled(task.config.verifier.timeoutSec, settings),
     ...userOf(task.config.verifier.user),
     ...(signal ? { signal } : {}),
@@ -43,7 +45,7 @@ export async function verifyAnswer(place: TrialPlace, sandbox: Sandbox, verifier
 
 /** What is left of a rollout for its verifier: a snapshot (fresh) or the living container (shared). */
 export interface AnswerState {
-  mode: "fresh" | "shared";
+  mode: VerifierMode;
   snapshot: string | null;
   container: string;
 }
@@ -55,7 +57,7 @@ export interface AnswerState {
 export async function openVerifier(place: TrialPlace, image: ImageRef, answer: AnswerState): Promise<JudgeResult> {
   const { provider, task } = place;
   if (answer.mode === "shared") {
-    const sandbox = await provider.find(answer.container, { leaseMs: 0 });
+    const sandbox = await provider.find(answer.container, { leaseMs: leaseFor("shared", 0) });
     if (sandbox === null) throw new SparkError(`container ${answer.container} is gone and with it what the agent left running; the attempt is repeated`, { code: "sandbox-lost" });
     return { sandbox, withheld: [], tampered: await provider.tamperReport(sandbox, image) };
   }

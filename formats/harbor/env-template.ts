@@ -1,7 +1,7 @@
 import { SparkError } from "../../state/errors.js";
 
 /** Tables of task.toml that may hold templates. What the agent's container or the oracle sees belongs to the agent's phase. */
-export type TemplateTable = "environment.env" | "solution.env" | "verifier.env";
+export type TemplateTable = "environment.env" | "solution.env" | "verifier.env" | "verifier.env (shared)";
 
 // A value that is a template as a whole; anything else is literal (specs/harbor.md 4.5).
 const TEMPLATE = /^\$\{([^}:]+)(?::-(.*))?\}$/s;

@@ -6,6 +6,18 @@ import { writeTrialResult } from "./trial-result.js";
 /** Version that stands for our agent and for Harbor's two scripted ones (harbor.md 6.1). */
 const AGENT_VERSIONS: Record<string, string> = { oracle: "1.0.0", nop: "1.0.0", spark: "0.1.0" };
 
+/** Harbor's names for what broke, where it has one; everything else keeps our code. */
+const HARBOR_EXCEPTIONS: Record<string, string> = {
+  healthcheck: "HealthcheckError",
+  "image-build": "RuntimeError",
+  "image-missing": "RuntimeError",
+  "sandbox-timeout": "EnvironmentStartTimeoutError",
+  "verifier-broken": "RewardFileNotFoundError",
+  "provider-credentials": "AgentAuthenticationError",
+  "provider-rejected": "ApiError",
+  "provider-unavailable": "ApiError",
+};
+
 /**
  * Completes an attempt's Harbor trial directory: config.json, result.json, agent/trajectory.json and exception.txt, beside the
  * agent/, verifier/ and artifacts/ folders that were copied out of the containers.
@@ -36,7 +48,7 @@ export async function writeTrialDirectory(
     timeoutMultiplier,
     usage: rollout.model === null ? null : rollout.usage,
     rewards: record.rewards ?? (record.reward === null ? null : { reward: record.reward }),
-    exception: error === null ? null : { type: error.code, message: error.message, occurredAt: finishedAt },
+    exception: error === null ? null : { type: HARBOR_EXCEPTIONS[error.code] ?? error.code, message: error.message, occurredAt: finishedAt },
     startedAt: rollout.startedAt,
     finishedAt,
     environmentSetup: null,

@@ -1,9 +1,10 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { z } from "zod";
 import { messageOf, SparkError } from "../../state/errors.js";
 import type { PdiMethod } from "../../state/pdi.js";
 import { failedTestLines } from "../../state/test-summary.js";
+import { type AttemptsFile, readAttemptsFile, readIfThere } from "./attempts-file.js";
 import { type LineOf, type PdiFields, pdiFieldsSchema } from "./events.js";
 import { linesOf, readJsonLines, readWholeLog } from "./read-log.js";
 
@@ -44,43 +45,6 @@ const snapshotSchema = z.looseObject({
   expected: pdiFieldsSchema.omit({ step: true }).nullable().optional(),
 });
 
-/** A task's `attempts.json`, as far as PDI needs it. */
-const attemptsFileSchema = z.looseObject({
-  exploration_memo: z.string().nullable().default(""),
-  memo_history: z.array(z.string()).default([]),
-  attempts: z
-    .array(z.looseObject({ attempt: z.number().int(), agent_commands: z.string().default(""), test_summary: z.string().default("") }))
-    .default([]),
-  pdi: z
-    .looseObject({ history: z.array(pdiFieldsSchema).default([]) })
-    .nullable()
-    .optional(),
-});
-type AttemptsFile = z.output<typeof attemptsFileSchema>;
-
-const readIfThere = async (path: string): Promise<string | null> => {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new SparkError(`cannot read ${path}: ${messageOf(error)}; mend its permissions`, { code: "file-invalid", cause: error });
-  }
-};
-
-const readAttemptsFile = async (path: string): Promise<AttemptsFile | null> => {
-  const text = await readIfThere(path);
-  if (text === null) return null;
-  try {
-    return attemptsFileSchema.parse(JSON.parse(text));
-  } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error).replaceAll("\n", " ") : messageOf(error);
-    throw new SparkError(`${path}: ${why}; mend the file or move it away, the log beside it is enough`, {
-      code: "file-invalid",
-      cause: error,
-    });
-  }
-};
-
 /** A file that a log names, null when it is gone or lies outside the log's folder: a log from elsewhere must not choose what is read. */
 const readNamed = async (folder: string, path: string): Promise<string | null> => {
   const target = resolve(folder, path);
@@ -116,7 +80,8 @@ const reflectionsFrom = (file: AttemptsFile, attempts: readonly number[]): Refle
   return memos.map((memoAfter, index) => ({ attempt: attempts[index] ?? index, memoBefore: memos[index - 1] ?? "", memoAfter }));
 };
 
-const skillBeside = async (folder: string, lines: Awaited<ReturnType<typeof readWholeLog>>["lines"]): Promise<string | null> => {
+/** The SKILL.md of a run: where its gate published it, else (the release) beside the log. Null when there is none. */
+export const skillBeside = async (folder: string, lines: Awaited<ReturnType<typeof readWholeLog>>["lines"]): Promise<string | null> => {
   const published = linesOf(lines, "gate").findLast((gate) => gate.passed && gate.path !== null)?.path;
   if (published != null) return readNamed(folder, join(published, "SKILL.md"));
   return readIfThere(join(folder, "SKILL.md"));

@@ -3,7 +3,7 @@ import { readTask } from "../../formats/harbor/read-task.js";
 import { memoWithoutNextStrategy } from "../../formats/memo.js";
 import { verifierText } from "../../formats/harbor/verifier-text.js";
 import { renderPrompt } from "../../prompts/skill-generation/prompts.js";
-import { type AttemptRecord, type Rollout, scoredAttempts } from "../../state/attempt.js";
+import { type AttemptRecord, type Rollout, scoredAttempts, type VerifierMode } from "../../state/attempt.js";
 import { cutText } from "../../state/cut-text.js";
 import { messageOf, SparkError } from "../../state/errors.js";
 import { noUsage } from "../../state/model.js";
@@ -27,7 +27,7 @@ import { decideVerifier } from "../../tools/preflight.js";
 import { type RunPlace, runPlaceOf } from "../../tools/run-place.js";
 import { agentTimeoutMs, runSolution } from "../../tools/run-solution.js";
 import type { ImageRef, Sandbox } from "../../tools/sandbox/sandbox.js";
-import { listSkills, prepareImage, startEnvironment, type TrialPlace } from "../../tools/trial-environment.js";
+import { leaseFor, listSkills, prepareImage, startEnvironment, type TrialPlace } from "../../tools/trial-environment.js";
 
 /** The part of a graph's state that explore reads. Memos and guidance may be missing: a single trial has none. */
 export interface ExploreSlice {
@@ -56,7 +56,7 @@ export const createExplore =
         throw new SparkError(`earlier attempts ran on ${before.rollout.backend}, now only ${provider.name} answers; rewards of different backends are never mixed: start ${before.rollout.backend} again or a new run`, {
           code: "docker-unavailable",
         });
-      const trial: TrialPlace = { provider, task, settings, run: place.address.run, hostEnvironment: capabilities.hostEnvironment(settings.allowEnv), signal: config.signal };
+      const trial: TrialPlace = { provider, task, settings, run: place.address.run, hostEnvironment: capabilities.hostEnvironment(settings.allowEnv), ownKeyNames: capabilities.ownKeyNames, signal: config.signal };
       rollout.backend = provider.name;
       const explored = await explore({ capabilities, agent, state, settings, place, task, trial, config }, rollout);
       return { rollout: { ...explored, finishedAt: new Date().toISOString() } };
@@ -82,7 +82,7 @@ async function explore(exploration: Exploration, rollout: Rollout): Promise<Roll
   const image = await prepareImage(trial);
   const decision = await decideVerifier(trial, image, place.store, capabilities.preflights);
   const snapshotBefore = await trial.provider.findSnapshot(place.container);
-  const sandbox = await attachOrStart(exploration, image, snapshotBefore !== null);
+  const sandbox = await attachOrStart(exploration, image, decision.mode, snapshotBefore !== null);
   let keep = false;
   try {
     const work = settings.agent === "spark" ? await runModel(exploration, rollout, sandbox) : await runScript(exploration, sandbox);
@@ -102,8 +102,8 @@ async function explore(exploration: Exploration, rollout: Rollout): Promise<Roll
 }
 
 /** The attempt's container: found again after a crash, or a new one. Throws `sandbox-lost` when a begun conversation has lost its machine. */
-async function attachOrStart({ agent, config, place, trial, settings }: Exploration, image: ImageRef, finished: boolean): Promise<Sandbox> {
-  const leaseMs = settings.leaseSec * 1000;
+async function attachOrStart({ agent, config, place, trial, settings }: Exploration, image: ImageRef, mode: VerifierMode, finished: boolean): Promise<Sandbox> {
+  const leaseMs = leaseFor(mode, settings.leaseSec * 1000);
   const begun = settings.agent === "spark" && (await isBegun(agent, config));
   if (!begun) return startEnvironment(trial, image, place.container, leaseMs);
   const found = await trial.provider.find(place.container, { leaseMs });

@@ -46,7 +46,7 @@ export const createVerify =
     }
     if (rollout.infrastructure) return { attempts: await infrastructureRecord(store, task, settings, rollout, address.task) };
     const provider = await capabilities.sandbox(settings.sandbox, task);
-    const trial: TrialPlace = { provider, task, settings, run: address.run, hostEnvironment: capabilities.hostEnvironment(settings.allowEnv), signal: config.signal };
+    const trial: TrialPlace = { provider, task, settings, run: address.run, hostEnvironment: capabilities.hostEnvironment(settings.allowEnv), ownKeyNames: capabilities.ownKeyNames, signal: config.signal };
     try {
       const record = await judged(trial, store, base, rollout);
       await store.write(`${base}/${RECORD_FILE}`, JSON.stringify(record));
@@ -79,8 +79,9 @@ async function judged(trial: TrialPlace, store: TaskDirectory, base: string, rol
   const opened = await openVerifier(trial, image, { mode: rollout.verifier, snapshot: rollout.snapshot, container: rollout.container ?? "" });
   await using sandbox = opened.sandbox;
   await sandbox.copyOut("/logs/agent", store.path(`${base}/agent`), { maxFiles: 2000, maxBytes: 100_000_000 });
-  await collectArtifacts(trial, sandbox, store.path(`${base}/artifacts`));
-  const outcome = await verifyAnswer(trial, sandbox, store.path(`${base}/verifier`));
+  const artifacts = await collectArtifacts(trial, sandbox, store.path(`${base}/artifacts`));
+  await store.write(`${base}/artifacts/manifest.json`, `${JSON.stringify(artifacts, null, 2)}\n`);
+  const outcome = await verifyAnswer(trial, sandbox, rollout.verifier, store.path(`${base}/verifier`));
   const scored = scoreOf(outcome, rollout, opened.tampered);
   const tests = await readTests(store.path(`${base}/verifier`));
   const characters = (settings as SkillGenerationSettings).testSummaryCharacters;

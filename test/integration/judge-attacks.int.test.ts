@@ -102,6 +102,23 @@ const attacks: Record<string, Attack> = {
     wins: true,
     script: `${file(`${localSite}/harmless.py`, win)}${file(`${localSite}/harmless-1.0.dist-info/METADATA`, "Metadata-Version: 2.1\nName: harmless\nVersion: 1.0")}${file(`${localSite}/harmless-1.0.dist-info/entry_points.txt`, "[pytest11]\nharmless = harmless")}`,
   },
+  "announces a plugin beside the work": {
+    wins: true,
+    script: `${file("/app/harmless.py", win)}${file("/app/harmless.egg-info/PKG-INFO", "Metadata-Version: 2.1\nName: harmless\nVersion: 1.0")}${file("/app/harmless.egg-info/entry_points.txt", "[pytest11]\nharmless = harmless")}`,
+  },
+  "moves the working directory behind a link": {
+    wins: true,
+    script: `cd /; mv /app /srv/app; ln -s /srv/app /app; ${file("/srv/app/json.py", win)}`,
+  },
+  "installs a test runner of its own beside the image's": {
+    wins: true,
+    script: `${file(`${localSite}/pytest/__init__.py`, "")}${file(`${localSite}/pytest/__main__.py`, win)}${file(`${localSite}/pytest-99.dist-info/METADATA`, "Metadata-Version: 2.1\nName: pytest\nVersion: 99")}`,
+  },
+  "adds a module beside a program that judges": {
+    wins: true,
+    script: file("/usr/bin/json.py", win),
+    testSh: plainTestSh.replace("python3 -m pytest", "pytest-3"),
+  },
   "poisons the cache of a standard module": {
     wins: true,
     script: poisonedCache(`${library}/argparse.py`, "struct.pack('<III', 0, int(stat.st_mtime), stat.st_size)"),

@@ -101,7 +101,7 @@ export const createHarness = (file: string) => {
     try {
       // Another provider stands for another process: it remembers nothing of this one's snapshots.
       const judging = options.mode === "resumed" ? createDockerProvider({ env: process.env }) : provider;
-      const changes = options.mode === "resumed" ? {} : { changes: options.mode === "unrestored" ? [] : outcome.changes };
+      const changes = options.mode === "unrestored" ? { changes: [] } : {};
       const judged = await judging.judge({ ...common, name: `${name}-verify`, snapshot, testsDir, ...changes });
       await using fresh = judged.sandbox;
       const verdict = await verify(fresh, testsDir, {});

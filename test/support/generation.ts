@@ -153,6 +153,7 @@ export async function openGeneration(setup: GenerationSetup) {
       costUsd: ({ outputTokens }) => outputTokens / 1000,
     }),
     hostEnvironment: () => ({}),
+    ownKeyNames: [],
     redact: (text) => text,
     ...setup.capabilities,
   };

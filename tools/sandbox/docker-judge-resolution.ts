@@ -1,4 +1,5 @@
 import { messageOf, SparkError } from "../../state/errors.js";
+import type { FileChange } from "./sandbox.js";
 
 /** Where the names that judge are found by one interpreter. Made by {@link resolutionScript} inside a container. */
 export interface Resolution {
@@ -98,11 +99,25 @@ def announced(folder):
         if entry.endswith(('.dist-info', '.egg-info')):
             yield normal(re.split(r'-\d|\.(?:dist|egg)-info$', entry)[0]), join(folder, entry)
 
+def plugin(where):
+    points = join(where, 'entry_points.txt')
+    try:
+        if stat.S_ISREG(os.stat(points).st_mode):
+            with open(points, 'rb') as file:
+                return re.search(rb'^\s*\[\s*pytest11\s*\]', file.read(1 << 20), re.M) is not None
+    except OSError:
+        pass
+    return False
+
 def scan(fronts, path, names, dotted, distributions):
     matches, digests = [], {}
     for at, folder in enumerate(fronts):
         for name, where, first in found(os.path.realpath(folder), names, dotted):
             matches.append({'name': name, 'index': at - len(fronts), 'path': where, 'initializer': first})
+        # A directory on the module path announces plugins too, as the working directory of 'python -m' does.
+        for name, where in announced(os.path.realpath(folder)):
+            if plugin(where):
+                matches.append({'name': 'pytest11', 'index': at - len(fronts), 'path': join(where, 'entry_points.txt'), 'initializer': None})
     bound = dict(names)
     for at, folder in enumerate(path):
         if not isdir(folder):
@@ -131,14 +146,8 @@ def scan(fronts, path, names, dotted, distributions):
             if name in distributions:
                 tree(where, digests)
                 continue
-            points = join(where, 'entry_points.txt')
-            try:
-                if stat.S_ISREG(os.stat(points).st_mode):
-                    with open(points, 'rb') as file:
-                        if re.search(rb'^\s*\[\s*pytest11\s*\]', file.read(1 << 20), re.M):
-                            digests[points] = digest(points)
-            except OSError:
-                pass
+            if plugin(where):
+                digests[join(where, 'entry_points.txt')] = digest(join(where, 'entry_points.txt'))
     return matches, digests, {n: (None if b == 'first' else b) for n, b in bound.items()}
 
 def standard_imports(folders, names):
@@ -154,7 +163,9 @@ def standard_imports(folders, names):
                 try:
                     with open(join(folder, name), 'rb') as file:
                         text = file.read().decode('utf-8', 'replace')
-                    tried = set(re.findall(r'^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)', text, re.M)) - names
+                    # Whole statements only: most docstrings are sorted out before the slow look.
+                    tried = set(re.findall(r'^[ \t]*(?:from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b|import[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]*(?:as[ \t]+\w+[ \t]*)?(?:[,;#].*)?$)', text, re.M))
+                    tried = {a or b for a, b in tried} - names
                     if not tried:
                         continue
                     for node in ast.walk(ast.parse(text)):
@@ -190,7 +201,7 @@ def pristine():
     names |= set(tried) | {'sitecustomize', 'usercustomize'}
     dotted = {n: sorted(s) for n, s in tried.items() if s}
     wanted, known = {normal(s) for s in C['seeds']}, {}
-    tops = {'pytest', '_pytest', 'py', 'pluggy', 'iniconfig', '_pytest_plugin'} if 'pytest' in wanted else set()
+    tops = {'pytest', '_pytest', 'py', 'pluggy', 'iniconfig'} if 'pytest' in wanted else set()
     try:
         import importlib.metadata as metadata
         for item in metadata.distributions(path=[p for p in path if isdir(p)]):
@@ -269,6 +280,9 @@ export const parseResolution = <T>(stdout: Uint8Array, place: string): T => {
 /** Modules that distributions pack apart from their standard library and that no test runner imports: installing them is honest work. */
 const separatelyPacked = new Set(["tkinter", "_tkinter", "turtle", "distutils", "lib2to3", "ensurepip", "_gdbm", "_dbm"]);
 
+/** Under this name stands a file before the module path that announces a plugin of the test runner, the work's own or not. */
+const pluginGroup = "pytest11";
+
 /** What must be done so that names resolve as in the pristine image. */
 export interface ResolutionDifference {
   /** Paths that the pristine image does not have. */
@@ -280,18 +294,23 @@ export interface ResolutionDifference {
 /**
  * Compares where names are found. Before the module path (working directory, PATH) only what was added counts: a file that the
  * image itself has there is the task's work, not the judge.
- * @param added whether the agent's changes added this path
+ * @param kindOf what the agent did to this path, if anything
  */
 export const compareResolution = (
   pristine: Pick<Resolution, "matches" | "digests" | "names">,
   here: Pick<Resolution, "matches" | "digests">,
-  added: (path: string) => boolean,
+  kindOf: (path: string) => FileChange["kind"] | undefined,
 ): ResolutionDifference => {
+  const added = (path: string): boolean => kindOf(path) === "added";
   const remove = new Set<string>();
   const restore = new Set<string>();
   const known = new Set(pristine.matches.map((match) => match.path));
   for (const match of here.matches) {
     if (known.has(match.path)) continue;
+    if (match.name === pluginGroup) {
+      if (kindOf(match.path) !== undefined) remove.add(match.path);
+      continue;
+    }
     if (match.index >= 0 && pristine.names[match.name] === null && separatelyPacked.has(match.name)) continue;
     // A directory that the image has becomes a package by an added initializer.
     const target = added(match.path) || match.initializer === null ? match.path : match.initializer;

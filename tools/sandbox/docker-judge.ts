@@ -89,9 +89,7 @@ const compare = async (
   changes: readonly FileChange[],
   withheld: Set<string>,
 ): Promise<string[]> => {
-  const additions = new Set(changes.filter((change) => change.kind === "added").map((change) => change.path));
-  const touched = new Set(changes.map((change) => change.path));
-  const isAdded = (path: string): boolean => additions.has(path);
+  const kinds = new Map(changes.map((change) => [change.path, change.kind]));
   const tampered = new Set<string>();
   for (const { command, resolution } of facts.interpreters) {
     for (let round = 1; ; round += 1) {
@@ -101,7 +99,7 @@ const compare = async (
         tampered.add(command);
         break;
       }
-      const { remove: extra, restore: different } = compareResolution(resolution, here, isAdded);
+      const { remove: extra, restore: different } = compareResolution(resolution, here, (path) => kinds.get(path));
       if (extra.length === 0 && different.length === 0) break;
       if (round > scanRounds) {
         for (const path of [...extra, ...different]) tampered.add(path);
@@ -109,7 +107,7 @@ const compare = async (
       }
       await remove(sandbox, extra);
       await putEntries(sandbox.container, "/", await readEach(pristine, different));
-      for (const path of [...extra, ...different]) if (touched.has(path) && !path.includes("/__pycache__")) withheld.add(path);
+      for (const path of [...extra, ...different]) if (kinds.has(path) && !path.includes("/__pycache__")) withheld.add(path);
     }
   }
   return [...tampered];

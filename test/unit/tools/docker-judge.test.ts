@@ -187,7 +187,7 @@ describe("the comparison of where modules are found", () => {
   const pristine = facts.interpreters[0]!.resolution;
   const same = { matches: pristine.matches, digests: pristine.digests };
   const compare = (more: Partial<typeof same>, added: string[] = []) =>
-    compareResolution(pristine, { ...same, ...more }, (path) => added.includes(path));
+    compareResolution(pristine, { ...same, ...more }, (path) => (added.includes(path) ? "added" : undefined));
 
   it("finds nothing where everything is the same", () => expect(compare({})).toEqual({ remove: [], restore: [] }));
 
@@ -218,7 +218,7 @@ describe("the comparison of where modules are found", () => {
       `${site}/pytest/__init__.py`,
     ]);
     const cached = { ...pristine, digests: { ...pristine.digests, "/usr/lib/python3.11/__pycache__/argparse.cpython-311.pyc": "c" } };
-    expect(compareResolution(cached, same, () => false)).toEqual({ remove: [], restore: [] });
+    expect(compareResolution(cached, same, () => undefined)).toEqual({ remove: [], restore: [] });
   });
 
   it("removes a module that the standard library only tries to import, but not a part that is packed apart", () => {
@@ -227,6 +227,13 @@ describe("the comparison of where modules are found", () => {
     expect(compare({ matches: [...pristine.matches, at("msvcrt"), at("tkinter")], digests }).remove).toEqual([
       "/usr/lib/python3.11/msvcrt.py",
     ]);
+  });
+
+  it("removes what announces a plugin beside the work when the agent touched it", () => {
+    const path = "/app/mine.egg-info/entry_points.txt";
+    const matches = [...pristine.matches, { name: "pytest11", index: -1, path, initializer: null }];
+    expect(compareResolution(pristine, { ...same, matches }, () => "changed").remove).toEqual([path]);
+    expect(compare({ matches }).remove).toEqual([]);
   });
 
   it("is told everything as data: no path can become code", () => {

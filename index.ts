@@ -8,9 +8,9 @@
  * @module
  */
 export { readTask } from "./formats/harbor/read-task.js";
+export { runGate } from "./formats/skill/gate/gate.js";
 export { readLog } from "./formats/trajectory/read-log.js";
 export { RunLog, type RunLogOptions } from "./formats/trajectory/run-log.js";
-export { runGate } from "./formats/skill/gate/gate.js";
 export { type CapabilityOptions, createCapabilities } from "./graphs/capabilities.js";
 export { openCheckpointer } from "./graphs/checkpointer.js";
 export { compileObserved, withRunLog } from "./graphs/observed.js";

@@ -55,16 +55,21 @@ async function measure(attempts: number, steps: number) {
     model: async (role) => ({ model: role === "teacher" ? model : summary, id: "scripted", costUsd: () => null }),
     sandbox: async () => provider,
   });
-  const graph = compileObserved(createSkillGenerationGraph(capabilities), { name: "skill-generation", checkpointer: checkpointer.saver, log: new RunLog({ runsDir: dir }) });
+  const graph = compileObserved(createSkillGenerationGraph(capabilities), {
+    name: "skill-generation",
+    checkpointer: checkpointer.saver,
+    log: new RunLog({ runsDir: dir }),
+  });
   let scored = 0;
   const ms = await timed(async () => {
-    const state = await graph.invoke(
-      { task: join(import.meta.dirname, "../examples/tasks/log-report") },
-      { configurable: { thread_id: threadIdOf({ run: "bench", task: "log-report" }) }, context: { maxAttempts: attempts, maxSteps: steps + 5, preflight: false, pdi: "observe" } } as never,
-    );
+    const state = await graph.invoke({ task: join(import.meta.dirname, "../examples/tasks/log-report") }, {
+      configurable: { thread_id: threadIdOf({ run: "bench", task: "log-report" }) },
+      context: { maxAttempts: attempts, maxSteps: steps + 5, preflight: false, pdi: "observe" },
+    } as never);
     scored = state.attempts.filter(({ status, rollout }) => status === "FAIL" && rollout.steps === steps + 1).length;
   });
-  if (scored !== attempts) throw new Error(`${scored} of ${attempts} attempts were scored after ${steps} steps: the figures would be of something else`);
+  if (scored !== attempts)
+    throw new Error(`${scored} of ${attempts} attempts were scored after ${steps} steps: the figures would be of something else`);
   await checkpointer.close();
   const bytes = (await stat(join(dir, CHECKPOINT_FILE))).size;
   await rm(dir, { recursive: true, force: true });
@@ -86,10 +91,21 @@ const attempts = Number(process.argv[2] ?? 12);
 const steps = Number(process.argv[3] ?? 40);
 await measure(1, 5);
 const rows = [];
-for (const [a, s] of [[attempts, Math.ceil(steps / 2)], [attempts, steps], [attempts, steps * 2]] as const) {
+for (const [a, s] of [
+  [attempts, Math.ceil(steps / 2)],
+  [attempts, steps],
+  [attempts, steps * 2],
+] as const) {
   const { ms, bytes } = await measure(a, s);
   const bare = await bareLoop(a * (2 * s + 5));
-  rows.push({ attempts: a, steps: s, "ms an attempt": (ms / a).toFixed(0), "of a bare loop's time": (ms / bare).toFixed(1), "checkpoint MB an attempt": (bytes / a / 1e6).toFixed(2), "kB a step": (bytes / a / s / 1000).toFixed(1) });
+  rows.push({
+    attempts: a,
+    steps: s,
+    "ms an attempt": (ms / a).toFixed(0),
+    "of a bare loop's time": (ms / bare).toFixed(1),
+    "checkpoint MB an attempt": (bytes / a / 1e6).toFixed(2),
+    "kB a step": (bytes / a / s / 1000).toFixed(1),
+  });
 }
 printTable("Graph overhead and checkpoints (200 kB of output logged and 8 kB shown a step)", rows);
 process.exit(0);

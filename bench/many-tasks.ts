@@ -25,11 +25,22 @@ async function run(tasks: number): Promise<{ ms: number; rss: number }> {
         limit(async () => {
           const capabilities = createCapabilities({
             runsDir: dir,
-            model: async (role) => ({ model: role === "teacher" ? createScriptedModel([{ commands: ["work"] }, "done"]) : createScriptedModel([SKILL]), id: "scripted", costUsd: () => 0 }),
+            model: async (role) => ({
+              model: role === "teacher" ? createScriptedModel([{ commands: ["work"] }, "done"]) : createScriptedModel([SKILL]),
+              id: "scripted",
+              costUsd: () => 0,
+            }),
             sandbox: async () => createScriptedProvider({ commands: [{ match: "work", result: "ok" }], rewards: [1] }),
           });
-          const graph = compileObserved(createSkillGenerationGraph(capabilities), { name: "skill-generation", checkpointer: new MemorySaver(), log: new RunLog({ runsDir: dir }) });
-          await graph.invoke({ task }, { configurable: { thread_id: threadIdOf({ run: "many", task: `task-${index}` }) }, context: { preflight: false } } as never);
+          const graph = compileObserved(createSkillGenerationGraph(capabilities), {
+            name: "skill-generation",
+            checkpointer: new MemorySaver(),
+            log: new RunLog({ runsDir: dir }),
+          });
+          await graph.invoke({ task }, {
+            configurable: { thread_id: threadIdOf({ run: "many", task: `task-${index}` }) },
+            context: { preflight: false },
+          } as never);
           rss = Math.max(rss, process.memoryUsage.rss());
         }),
       ),

@@ -13,9 +13,11 @@ const task = resolve(process.argv[2] ?? "examples/tasks/log-report");
 const rounds = Number(process.argv[3] ?? 3);
 const dir = mkdtempSync(join(tmpdir(), "spark-bench-"));
 const run = (file: string, args: readonly string[]) => execFileSync(file, args, { stdio: ["ignore", "ignore", "inherit"] });
-const ours = async () => run(process.execPath, ["dist/cli/main.js", "trial", "-p", task, "-a", "oracle", "-o", join(dir, "ours"), "--json"]);
+const ours = async () =>
+  run(process.execPath, ["dist/cli/main.js", "trial", "-p", task, "-a", "oracle", "-o", join(dir, "ours"), "--json"]);
 let job = 0;
-const theirs = async () => run(harbor!, ["run", "-p", task, "-a", "oracle", "-o", join(dir, "jobs"), "--job-name", `bench-${job++}`, "-q", "-y"]);
+const theirs = async () =>
+  run(harbor!, ["run", "-p", task, "-a", "oracle", "-o", join(dir, "jobs"), "--job-name", `bench-${job++}`, "-q", "-y"]);
 
 await ours();
 const times: Record<string, number[]> = { "spark-skills": [], Harbor: [] };
@@ -27,6 +29,12 @@ rmSync(dir, { recursive: true, force: true });
 const base = median(times["Harbor"]!);
 printTable(
   `One oracle trial of ${task.split("/").at(-1)}, whole process, ${rounds} rounds, alternating`,
-  Object.entries(times).filter(([, list]) => list.length > 0).map(([name, list]) => ({ runner: name, "median s": (median(list) / 1000).toFixed(2), "share of Harbor's": harbor ? (median(list) / base).toFixed(3) : "-" })),
+  Object.entries(times)
+    .filter(([, list]) => list.length > 0)
+    .map(([name, list]) => ({
+      runner: name,
+      "median s": (median(list) / 1000).toFixed(2),
+      "share of Harbor's": harbor ? (median(list) / base).toFixed(3) : "-",
+    })),
 );
 if (!harbor) process.stderr.write("HARBOR is not set: only our own time was measured\n");

@@ -16,31 +16,33 @@ const id = execFileSync("docker", ["ps", "-q", "--filter", "label=spark-skills.r
 
 /** Ticks (10 ms) of processor time of dockerd, containerd and its shims so far. */
 const engineTicks = (): number =>
-  readdirSync("/proc").filter((name) => /^\d+$/.test(name)).reduce((sum, pid) => {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      const isEngine = /^\d+ \((dockerd|containerd.*)\)/.test(stat);
-      return isEngine ? sum + Number(fields[11]) + Number(fields[12]) + Number(fields[13]) + Number(fields[14]) : sum;
-    } catch {
-      return sum; // the process ended meanwhile
-    }
-  }, 0);
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .reduce((sum, pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+        const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        const isEngine = /^\d+ \((dockerd|containerd.*)\)/.test(stat);
+        return isEngine ? sum + Number(fields[11]) + Number(fields[12]) + Number(fields[13]) + Number(fields[14]) : sum;
+      } catch {
+        return sum; // the process ended meanwhile
+      }
+    }, 0);
 
 const methods: Record<string, () => Promise<unknown>> = {
   "our session": () => shell.run("echo hi"),
   "API exec": () => sandbox.exec("echo hi"),
   "docker exec command": async () => spawnSync("docker", ["exec", id, "bash", "-c", "echo hi"]),
 };
-const times: Record<string, number[]> = {};
-const cpu: Record<string, { own: number; engine: number }> = {};
+const times: Record<string, number[]> = Object.fromEntries(Object.keys(methods).map((name) => [name, []]));
+const cpu = Object.fromEntries(Object.keys(methods).map((name) => [name, { own: 0, engine: 0 }]));
 for (const method of Object.values(methods)) await method();
 for (let round = 0; round < rounds; round += 1) {
   for (const [name, method] of Object.entries(methods)) {
     const before = { usage: process.cpuUsage(), engine: engineTicks() };
-    (times[name] ??= []).push(await timed(method));
+    times[name]!.push(await timed(method));
     const used = process.cpuUsage(before.usage);
-    const total = (cpu[name] ??= { own: 0, engine: 0 });
+    const total = cpu[name]!;
     total.own += (used.user + used.system) / 1000;
     total.engine += (engineTicks() - before.engine) * 10;
   }

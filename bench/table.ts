@@ -2,7 +2,15 @@
 export function printTable(title: string, rows: readonly Record<string, string | number>[]): void {
   const columns = Object.keys(rows[0] ?? {});
   const line = (cells: readonly (string | number)[]) => `| ${cells.join(" | ")} |`;
-  process.stdout.write([`\n${title}`, "", line(columns), line(columns.map(() => "---")), ...rows.map((row) => line(columns.map((column) => row[column] ?? "")))].join("\n"));
+  process.stdout.write(
+    [
+      `\n${title}`,
+      "",
+      line(columns),
+      line(columns.map(() => "---")),
+      ...rows.map((row) => line(columns.map((column) => row[column] ?? ""))),
+    ].join("\n"),
+  );
   process.stdout.write("\n");
 }
 

@@ -25,21 +25,32 @@ export async function runClean(flags: CleanFlags, env: Env, output: Output): Pro
   const beating = new Set<string>();
   for (const run of names) if (await isLocked(join(resolve(flags.outputDir), run))) beating.add(run);
   const removable = names.filter((run) => !beating.has(run));
-  const folders = flags.runs ? (await listRuns(flags.outputDir)).filter(({ run, state }) => state !== "running" && (flags.run === undefined || run === flags.run)) : [];
+  const folders = flags.runs
+    ? (await listRuns(flags.outputDir)).filter(({ run, state }) => state !== "running" && (flags.run === undefined || run === flags.run))
+    : [];
   for (const run of beating) output.say(`spared: run ${run} is being worked on`);
   const count = things.filter(({ run }) => removable.includes(run)).length;
   if (count === 0 && folders.length === 0) {
     output.data(output.json ? JSON.stringify({ removed: 0, runs: [] }) : "nothing to clean");
     return 0;
   }
-  if (!flags.yes && !(await confirmed(`remove ${count} container(s) and snapshot(s) of ${removable.length} run(s)${folders.length === 0 ? "" : ` and the folders of ${folders.map(({ run }) => run).join(", ")}`}?`))) {
+  if (
+    !flags.yes &&
+    !(await confirmed(
+      `remove ${count} container(s) and snapshot(s) of ${removable.length} run(s)${folders.length === 0 ? "" : ` and the folders of ${folders.map(({ run }) => run).join(", ")}`}?`,
+    ))
+  ) {
     output.say("nothing was removed");
     return 0;
   }
   let removed = 0;
   for (const run of removable) removed += await docker.removeRun(run);
   for (const { dir } of folders) await rm(dir, { recursive: true, force: true });
-  output.data(output.json ? JSON.stringify({ removed, runs: folders.map(({ run }) => run) }) : `removed ${removed} container(s) and snapshot(s)${folders.length === 0 ? "" : ` and ${folders.length} run folder(s)`}`);
+  output.data(
+    output.json
+      ? JSON.stringify({ removed, runs: folders.map(({ run }) => run) })
+      : `removed ${removed} container(s) and snapshot(s)${folders.length === 0 ? "" : ` and ${folders.length} run folder(s)`}`,
+  );
   return 0;
 }
 

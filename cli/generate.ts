@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { TaskReport } from "../formats/generation-report.js";
 import { CONFIG_FILE } from "../formats/run-config.js";
 import { messageOf, SparkError } from "../state/errors.js";
 import type { SkillGenerationContext } from "../state/skill-generation.js";
-import type { TaskReport } from "../formats/generation-report.js";
 import { describePlan, type Env, planRun } from "./generation/plan.js";
 import { gridProgress, plainProgress } from "./generation/progress.js";
-import { resumeRun, type RunObserver, startRun } from "./generation/run.js";
+import { type RunObserver, resumeRun, startRun } from "./generation/run.js";
 import type { Output } from "./output.js";
 
 /** Flags of `generate` as commander parses them. */
@@ -90,23 +90,52 @@ export async function runGenerate(flags: GenerateFlags, env: Env, output: Output
   );
   if (flags.dryRun) {
     const plan = describePlan(config, env);
-    output.data(output.json ? JSON.stringify({ run: config.run, dir: resolve(flags.outputDir, config.run), dryRun: true, tasks: plan.tasks, maxCostUsd: plan.maxCostUsd }) : plan.text);
+    output.data(
+      output.json
+        ? JSON.stringify({
+            run: config.run,
+            dir: resolve(flags.outputDir, config.run),
+            dryRun: true,
+            tasks: plan.tasks,
+            maxCostUsd: plan.maxCostUsd,
+          })
+        : plan.text,
+    );
     return 0;
   }
-  return watched(config.tasks.map(({ task }) => task), output, stream, (observer) => startRun(flags.outputDir, config, { env, observer }));
+  return watched(
+    config.tasks.map(({ task }) => task),
+    output,
+    stream,
+    (observer) => startRun(flags.outputDir, config, { env, observer }),
+  );
 }
 
 async function resume(flags: GenerateFlags, name: string, env: Env, output: Output): Promise<number> {
   const runDir = [resolve(name), resolve(flags.outputDir, name)].find((dir) => existsSync(join(dir, CONFIG_FILE)));
-  if (runDir === undefined) throw new SparkError(`no run ${name}: neither ${resolve(name)} nor ${resolve(flags.outputDir, name)} holds a ${CONFIG_FILE}; \`spark-skills runs\` lists what there is`, { code: "run-missing" });
-  const changed = given({ maxCostUsd: flags.maxCostUsd, maxTokens: flags.maxTokens, parallel: flags.nConcurrent, checkpoint: flags.checkpoint });
+  if (runDir === undefined)
+    throw new SparkError(
+      `no run ${name}: neither ${resolve(name)} nor ${resolve(flags.outputDir, name)} holds a ${CONFIG_FILE}; \`spark-skills runs\` lists what there is`,
+      { code: "run-missing" },
+    );
+  const changed = given({
+    maxCostUsd: flags.maxCostUsd,
+    maxTokens: flags.maxTokens,
+    parallel: flags.nConcurrent,
+    checkpoint: flags.checkpoint,
+  });
   const { readRunConfig } = await import("../formats/run-config.js");
   const tasks = (await readRunConfig(runDir)).tasks.map(({ task }) => task);
   return watched(tasks, output, flags.outputFormat === "stream-json", (observer) => resumeRun(runDir, changed, { env, observer }));
 }
 
 /** Shows a run on the screen while it goes, then prints its report. */
-async function watched(tasks: string[], output: Output, stream: boolean, run: (observer: RunObserver) => ReturnType<typeof startRun>): Promise<number> {
+async function watched(
+  tasks: string[],
+  output: Output,
+  stream: boolean,
+  run: (observer: RunObserver) => ReturnType<typeof startRun>,
+): Promise<number> {
   const isGrid = process.stderr.isTTY === true && !output.json && process.env["CI"] === undefined && process.env["TERM"] !== "dumb";
   const grid = isGrid ? await gridProgress(tasks, process.stderr) : null;
   const base = grid?.observer ?? plainProgress(output.say);
@@ -130,7 +159,15 @@ export async function flushTraces(): Promise<void> {
 
 const money = (costUsd: number | null): string => (costUsd === null ? "cost unknown" : `$${costUsd.toFixed(4)}`);
 
-function reportText(tasks: TaskReport[], totals: { dir: string; costUsd: number | null; inputTokens: number; outputTokens: number }): string {
-  const rows = tasks.map((task) => `${task.status.padEnd(9)} ${task.task}  attempts ${task.attempts}, reward ${task.reward ?? "-"}, ${money(task.costUsd)}${task.skill === null ? "" : `\n          skill ${task.skill}`}${task.error === null ? "" : `\n          ${task.error.code}: ${task.error.message.slice(0, 500)}`}`);
-  return [...rows, `${totals.dir}  ${money(totals.costUsd)}, ${totals.inputTokens} input and ${totals.outputTokens} output tokens`].join("\n");
+function reportText(
+  tasks: TaskReport[],
+  totals: { dir: string; costUsd: number | null; inputTokens: number; outputTokens: number },
+): string {
+  const rows = tasks.map(
+    (task) =>
+      `${task.status.padEnd(9)} ${task.task}  attempts ${task.attempts}, reward ${task.reward ?? "-"}, ${money(task.costUsd)}${task.skill === null ? "" : `\n          skill ${task.skill}`}${task.error === null ? "" : `\n          ${task.error.code}: ${task.error.message.slice(0, 500)}`}`,
+  );
+  return [...rows, `${totals.dir}  ${money(totals.costUsd)}, ${totals.inputTokens} input and ${totals.outputTokens} output tokens`].join(
+    "\n",
+  );
 }

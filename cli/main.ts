@@ -8,7 +8,8 @@ import { createOutput, EXIT_CODES, type Output, reportError } from "./output.js"
 
 const number = (least: number, whole: boolean) => (text: string) => {
   const value = Number(text);
-  if (!Number.isFinite(value) || value < least || (whole && !Number.isInteger(value))) throw new InvalidArgumentError(`expected ${whole ? "a whole number" : "a number"} of at least ${least}, got ${text}`);
+  if (!Number.isFinite(value) || value < least || (whole && !Number.isInteger(value)))
+    throw new InvalidArgumentError(`expected ${whole ? "a whole number" : "a number"} of at least ${least}, got ${text}`);
   return value;
 };
 const positive = (text: string) => {
@@ -27,7 +28,8 @@ const duration = (text: string) => {
 };
 
 const sandbox = () => new Option("--sandbox <kind>", "where tasks run").choices(["auto", "docker", "virtual"]);
-const verifier = () => new Option("--verifier <mode>", "where tests run: a fresh container, or the agent's own").choices(["auto", "fresh", "shared"]);
+const verifier = () =>
+  new Option("--verifier <mode>", "where tests run: a fresh container, or the agent's own").choices(["auto", "fresh", "shared"]);
 const json = () => new Option("--json", "one JSON object on stdout");
 const outputDir = (what: string) => new Option("-o, --output-dir <dir>", what).default("runs");
 
@@ -50,7 +52,9 @@ function action(run: (args: { positional: string[]; flags: never; output: Output
 }
 
 function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(new URL(import.meta.url.endsWith(".ts") ? "../package.json" : "../../package.json", import.meta.url), "utf8")) as { version: string };
+  const { version } = JSON.parse(
+    readFileSync(new URL(import.meta.url.endsWith(".ts") ? "../package.json" : "../../package.json", import.meta.url), "utf8"),
+  ) as { version: string };
   const program = new Command("spark-skills")
     .description("Turns agent trajectories that an environment has verified into reusable Agent Skills.")
     .version(version, "-V, --version")
@@ -126,7 +130,11 @@ function createProgram(): Command {
     .option("-m, --model <model>", "default the run's summary model")
     .addOption(outputDir("folder of the runs"))
     .addOption(json())
-    .action(action(async ({ positional, flags, output }) => (await import("./distill.js")).runDistill(positional[0]!, flags, process.env, output)));
+    .action(
+      action(async ({ positional, flags, output }) =>
+        (await import("./distill.js")).runDistill(positional[0]!, flags, process.env, output),
+      ),
+    );
 
   program
     .command("check")
@@ -146,7 +154,9 @@ function createProgram(): Command {
     .command("pdi")
     .argument("<path>", "trajectory.jsonl, a folder of them, or a snapshots file")
     .description("compute PDI over recorded runs and compare with what was recorded; exit 5 on a difference")
-    .addOption(new Option("--method <method>", "default the recorded one").choices(["token_overlap", "js_divergence", "js_divergence_release"]))
+    .addOption(
+      new Option("--method <method>", "default the recorded one").choices(["token_overlap", "js_divergence", "js_divergence_release"]),
+    )
     .option("--retrospective", "also the score of finished tasks")
     .addOption(json())
     .action(
@@ -222,7 +232,8 @@ async function main(): Promise<void> {
     if (!(error instanceof CommanderError)) throw error;
     // Help and version end with 0; every other complaint of commander is a usage error and was printed.
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_CODES.usage;
-    if (process.exitCode !== 0 && process.argv.includes("--json")) reportError(new SparkError(error.message, { code: "usage" }), createOutput(true));
+    if (process.exitCode !== 0 && process.argv.includes("--json"))
+      reportError(new SparkError(error.message, { code: "usage" }), createOutput(true));
   }
 }
 

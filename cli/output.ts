@@ -16,7 +16,10 @@ export const createOutput = (json: boolean): Output => ({
   json,
 });
 
-export const EXIT_CODES = { usage: 2, provider: 3, environment: 4, budget: 6, signal: 130, error: 1 } as const satisfies Record<ErrorKind, number>;
+export const EXIT_CODES = { usage: 2, provider: 3, environment: 4, budget: 6, signal: 130, error: 1 } as const satisfies Record<
+  ErrorKind,
+  number
+>;
 /** Finished, and the answer is no. */
 export const EXIT_NO = 5;
 

@@ -1,4 +1,5 @@
 import type { ReplayDifference, ReplayReport } from "../formats/replay-report.js";
+import { readPdi } from "../formats/trajectory/read-pdi.js";
 import { readRecording } from "../formats/trajectory/read-recording.js";
 import { EXIT_NO } from "./output.js";
 import { runPdi } from "./pdi.js";
@@ -19,9 +20,14 @@ export interface ReplayOptions {
  */
 export async function runReplay({ path }: ReplayOptions): Promise<{ report: ReplayReport; text: string; exitCode: 0 | 5 }> {
   const recording = await readRecording(path);
+  const [series] = await readPdi(recording.source);
   const { records } = (await runPdi({ path: recording.source, method: recording.pdiMethod })).report;
   const replayed = await driveGraph(recording);
-  const differences = [...compareAttempts(recording, replayed), ...comparePdi(recording, replayed, records), ...compareSkill(recording, replayed)];
+  const differences = [
+    ...compareAttempts(recording, replayed),
+    ...comparePdi(recording, replayed, series!, records),
+    ...compareSkill(recording, replayed),
+  ];
   const unexplained = differences.filter(({ because }) => because === null).length;
   const report: ReplayReport = { attempts: recording.attempts.length, agrees: unexplained === 0, differences, unexplained };
   return { report, text: renderReplay(recording.source, report), exitCode: report.agrees ? 0 : EXIT_NO };

@@ -23,8 +23,13 @@ export interface RunSummary {
 /** Every run below a folder, oldest first. A folder that cannot be read is listed as broken. */
 export async function listRuns(outputDir: string): Promise<RunSummary[]> {
   const root = resolve(outputDir);
-  const names = existsSync(root) ? (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name) : [];
-  const dirs = names.sort().map((name) => join(root, name)).filter((dir) => existsSync(join(dir, CONFIG_FILE)));
+  const names = existsSync(root)
+    ? (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+    : [];
+  const dirs = names
+    .sort()
+    .map((name) => join(root, name))
+    .filter((dir) => existsSync(join(dir, CONFIG_FILE)));
   return Promise.all(dirs.map(summaryOf));
 }
 
@@ -34,7 +39,15 @@ async function summaryOf(dir: string): Promise<RunSummary> {
     const report = await reportOf(dir);
     const usage = (await Promise.all(config.tasks.map(({ task }) => usageOfTask(dir, task)))).reduce(addUsage, noUsage);
     const state = (await isLocked(dir)) ? "running" : report === null ? "interrupted" : report.stoppedBy === null ? "finished" : "stopped";
-    return { run: config.run, dir, state, tasks: config.tasks.length, solved: report?.tasks.filter(({ status }) => status === "solved").length ?? 0, costUsd: usage.costUsd, startedAt: config.startedAt };
+    return {
+      run: config.run,
+      dir,
+      state,
+      tasks: config.tasks.length,
+      solved: report?.tasks.filter(({ status }) => status === "solved").length ?? 0,
+      costUsd: usage.costUsd,
+      startedAt: config.startedAt,
+    };
   } catch (error) {
     return { run: `${dir} (${messageOf(error)})`, dir, state: "broken", tasks: 0, solved: 0, costUsd: null, startedAt: null };
   }
@@ -49,6 +62,10 @@ export async function runRuns({ outputDir }: { outputDir: string }, output: Outp
   const runs = await listRuns(outputDir);
   if (output.json) output.data(JSON.stringify(runs));
   else if (runs.length === 0) output.say(`no runs in ${resolve(outputDir)}`);
-  else for (const run of runs) output.data(`${run.state.padEnd(11)} ${run.run}  ${run.solved}/${run.tasks} solved  ${run.costUsd === null ? "cost unknown" : `$${run.costUsd.toFixed(4)}`}`);
+  else
+    for (const run of runs)
+      output.data(
+        `${run.state.padEnd(11)} ${run.run}  ${run.solved}/${run.tasks} solved  ${run.costUsd === null ? "cost unknown" : `$${run.costUsd.toFixed(4)}`}`,
+      );
   return 0;
 }

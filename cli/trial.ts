@@ -31,7 +31,10 @@ export interface TrialFlags {
 export async function runTrialCommand(flags: TrialFlags, env: Env, output: Output): Promise<number> {
   const task = await readTask(flags.path);
   if (task.unsupported.length > 0)
-    throw new SparkError(`${task.directory} cannot be run yet: ${task.unsupported.map(({ key, reason, fix }) => `${key}: ${reason}; ${fix}`).join("; ")}`, { code: "task-unsupported" });
+    throw new SparkError(
+      `${task.directory} cannot be run yet: ${task.unsupported.map(({ key, reason, fix }) => `${key}: ${reason}; ${fix}`).join("; ")}`,
+      { code: "task-unsupported" },
+    );
   const models = flags.models === undefined ? [] : await readModels(flags.models);
   const runsDir = resolve(flags.outputDir);
   const capabilities = createCapabilities({ env, runsDir, models });
@@ -48,16 +51,26 @@ export async function runTrialCommand(flags: TrialFlags, env: Env, output: Outpu
     allowEnv: flags.allowEnv,
     leaseSec: 0,
   };
-  if (flags.agent === "spark" && settings.model === "") throw new SparkError("no model: pass -m MODEL or set SPARK_MODEL", { code: "model-missing" });
+  if (flags.agent === "spark" && settings.model === "")
+    throw new SparkError("no model: pass -m MODEL or set SPARK_MODEL", { code: "model-missing" });
   const abort = new AbortController();
   const stop = () => abort.abort(new SparkError("cancelled", { code: "cancelled" }));
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
   try {
-    const record = await runTrial(capabilities, createShellAgentGraph().compile() as unknown as ShellAgentRunnable, { task: task.dir, address, settings, signal: abort.signal });
+    const record = await runTrial(capabilities, createShellAgentGraph().compile() as unknown as ShellAgentRunnable, {
+      task: task.dir,
+      address,
+      settings,
+      signal: abort.signal,
+    });
     await flushTraces();
     const report = trialReport(task.directory, record, record.trialDir);
-    output.data(output.json ? JSON.stringify(report) : `${report.status}  ${report.task}  agent ${report.agent}, reward ${report.reward ?? "-"}, ${report.backend}, verifier ${report.verifier}\n${report.dir}${report.error === null ? "" : `\n${report.error.code}: ${report.error.message}`}`);
+    output.data(
+      output.json
+        ? JSON.stringify(report)
+        : `${report.status}  ${report.task}  agent ${report.agent}, reward ${report.reward ?? "-"}, ${report.backend}, verifier ${report.verifier}\n${report.dir}${report.error === null ? "" : `\n${report.error.code}: ${report.error.message}`}`,
+    );
     if (record.reward !== null) return 0;
     const kind = errorKinds[record.error?.code as keyof typeof errorKinds];
     return kind === undefined ? EXIT_CODES.error : EXIT_CODES[kind];

@@ -11,7 +11,10 @@ export const replayReportSchema = z.object({
       where: z.string().describe("What differs, attempts counted from 0 as recorded: `attempt 7 pdi proxy_plan`"),
       recorded: value.describe("Null when the recording has no such thing"),
       ours: value.describe("Null when the replayed graph has no such thing"),
-      because: z.string().nullable().describe("The section of spark.md that demands it and what shows that it applies here; null: unexplained"),
+      because: z
+        .string()
+        .nullable()
+        .describe("The section of spark.md that demands it and what shows that it applies here; null: unexplained"),
     }),
   ),
   unexplained: z.number().int().nonnegative().describe("Differences that nothing demands"),

@@ -17,7 +17,15 @@ export const runConfigSchema = z.object({
   version: z.literal(1),
   run: z.string(),
   startedAt: z.string(),
-  tasks: z.array(z.object({ task: z.string().describe("Folder in the run"), dir: z.string(), name: z.string(), digest: z.string(), skipped: z.string().nullable() })),
+  tasks: z.array(
+    z.object({
+      task: z.string().describe("Folder in the run"),
+      dir: z.string(),
+      name: z.string(),
+      digest: z.string(),
+      skipped: z.string().nullable(),
+    }),
+  ),
   settings: skillGenerationSettingsSchema,
   models: z.array(modelSpecSchema).default([]),
   prices: z.record(z.string(), priceSchema).default({}),
@@ -32,7 +40,8 @@ export const runConfigSchema = z.object({
 });
 export type RunConfig = z.output<typeof runConfigSchema>;
 
-export const writeRunConfig = (runDir: string, config: RunConfig): Promise<void> => writeAtomically(join(runDir, CONFIG_FILE), `${JSON.stringify(config, null, 2)}\n`);
+export const writeRunConfig = (runDir: string, config: RunConfig): Promise<void> =>
+  writeAtomically(join(runDir, CONFIG_FILE), `${JSON.stringify(config, null, 2)}\n`);
 
 /** Throws SparkError `run-missing` or `file-invalid`. */
 export async function readRunConfig(runDir: string): Promise<RunConfig> {
@@ -41,11 +50,17 @@ export async function readRunConfig(runDir: string): Promise<RunConfig> {
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new SparkError(`no run at ${runDir}: ${messageOf(error)}; \`spark-skills runs\` lists what there is`, { code: "run-missing", cause: error });
+    throw new SparkError(`no run at ${runDir}: ${messageOf(error)}; \`spark-skills runs\` lists what there is`, {
+      code: "run-missing",
+      cause: error,
+    });
   }
   try {
     return runConfigSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new SparkError(`${path} cannot be read: ${messageOf(error)}; restore it or start a new run`, { code: "file-invalid", cause: error });
+    throw new SparkError(`${path} cannot be read: ${messageOf(error)}; restore it or start a new run`, {
+      code: "file-invalid",
+      cause: error,
+    });
   }
 }

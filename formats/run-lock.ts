@@ -12,7 +12,11 @@ const STALE_MS = 15_000;
 const WATCH_MS = 3500;
 
 /** Modification time of a run's lock in milliseconds, null when there is none. */
-const beatOf = (path: string): Promise<number | null> => stat(path).then((entry) => entry.mtimeMs, () => null);
+const beatOf = (path: string): Promise<number | null> =>
+  stat(path).then(
+    (entry) => entry.mtimeMs,
+    () => null,
+  );
 
 /** Whether somebody works on the run now: its lock beats. Goes by beats alone, never by process id, so other hosts and containers count too. */
 export async function isLocked(runDir: string): Promise<boolean> {
@@ -33,7 +37,9 @@ export async function lockRun(runDir: string): Promise<{ release(): Promise<void
   const path = join(runDir, LOCK_FILE);
   if (await isLocked(runDir)) {
     const owner = await readFile(path, "utf8").catch(() => "");
-    throw new SparkError(`${runDir} is being worked on (${owner.trim() || "its lock beats"}); wait for it or stop it first`, { code: "run-locked" });
+    throw new SparkError(`${runDir} is being worked on (${owner.trim() || "its lock beats"}); wait for it or stop it first`, {
+      code: "run-locked",
+    });
   }
   await rm(path, { force: true });
   try {
@@ -42,7 +48,10 @@ export async function lockRun(runDir: string): Promise<{ release(): Promise<void
     await file.writeFile(`${hostname()} pid ${process.pid}\n`);
     await file.close();
   } catch (error) {
-    throw new SparkError(`cannot lock ${runDir}: ${messageOf(error)}; make the folder writable or choose another with -o`, { code: "disk", cause: error });
+    throw new SparkError(`cannot lock ${runDir}: ${messageOf(error)}; make the folder writable or choose another with -o`, {
+      code: "disk",
+      cause: error,
+    });
   }
   const timer = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS);
   timer.unref();

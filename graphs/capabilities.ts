@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { allowedEnvironment } from "../formats/harbor/env-template.js";
-import { createRedactor } from "../formats/redact.js";
 import { createPreflightMemory } from "../formats/preflight-memory.js";
+import { createRedactor } from "../formats/redact.js";
 import { costOf } from "../metrics/cost.js";
 import { priceOf } from "../metrics/price-table.js";
 import { SparkError } from "../state/errors.js";
@@ -39,7 +39,9 @@ export function createCapabilities(options: CapabilityOptions = {}): Capabilitie
   return {
     runsDir: options.runsDir ?? "runs",
     sandbox: options.sandbox ?? ((choice, task) => selectSandbox(choice, task, providers)),
-    model: options.model ?? ((role, settings, request) => openModel(specOf(role, settings, models, env), env, options.prices ?? {}, request?.maxOutputTokens)),
+    model:
+      options.model ??
+      ((role, settings, request) => openModel(specOf(role, settings, models, env), env, options.prices ?? {}, request?.maxOutputTokens)),
     hostEnvironment: (allow) => allowedEnvironment(env, allow, ownKeys),
     ownKeyNames: ownKeys,
     redact: createRedactor(env),
@@ -51,7 +53,10 @@ export function createCapabilities(options: CapabilityOptions = {}): Capabilitie
 }
 
 /** One provider of each kind a process, made when it is first asked for. */
-export function lazyProviders(env: Readonly<Record<string, string | undefined>>): { docker(): Promise<SandboxProvider>; virtual(): Promise<SandboxProvider> } {
+export function lazyProviders(env: Readonly<Record<string, string | undefined>>): {
+  docker(): Promise<SandboxProvider>;
+  virtual(): Promise<SandboxProvider>;
+} {
   let docker: Promise<SandboxProvider> | undefined;
   let virtual: Promise<SandboxProvider> | undefined;
   return {
@@ -61,14 +66,23 @@ export function lazyProviders(env: Readonly<Record<string, string | undefined>>)
 }
 
 /** Which model plays a role: the setting, a name of the models file, else SPARK_MODEL. Throws SparkError `model-missing`. */
-export function specOf(role: ModelRole, settings: Partial<SkillGenerationSettings>, models: readonly ModelSpec[], env: Readonly<Record<string, string | undefined>>): ModelSpec {
+export function specOf(
+  role: ModelRole,
+  settings: Partial<SkillGenerationSettings>,
+  models: readonly ModelSpec[],
+  env: Readonly<Record<string, string | undefined>>,
+): ModelSpec {
   const name = (role === "summary" ? settings.summaryModel : "") || settings.model || env["SPARK_MODEL"];
   if (!name) throw new SparkError(`no model for the ${role}: pass -m MODEL or set SPARK_MODEL`, { code: "model-missing" });
   return models.find((spec) => spec.name === name) ?? { name, model: name };
 }
 
 /** US dollars of a model's call under the user's prices, else the table's; null when unknown. */
-export function costUsdOf(spec: ModelSpec, env: Readonly<Record<string, string | undefined>>, prices: Readonly<Record<string, Price>>): ModelHandle["costUsd"] {
+export function costUsdOf(
+  spec: ModelSpec,
+  env: Readonly<Record<string, string | undefined>>,
+  prices: Readonly<Record<string, Price>>,
+): ModelHandle["costUsd"] {
   const baseUrl = spec.baseUrl ?? env["OPENAI_BASE_URL"];
   const price = spec.price ?? priceOf(spec.model, prices, { baseUrl });
   return (tokens) => costOf(tokens, price);
@@ -80,15 +94,24 @@ export const tableCostUsd = (model: string, tokens: Parameters<ModelHandle["cost
 /** Tries of the client after the first. `askModel` repeats the whole call, so the client's own 6 would make a dead endpoint cost some five minutes. */
 const CLIENT_RETRIES = 2;
 
-async function openModel(spec: ModelSpec, env: Readonly<Record<string, string | undefined>>, prices: Readonly<Record<string, Price>>, maxOutputTokens: number | undefined): Promise<ModelHandle> {
+async function openModel(
+  spec: ModelSpec,
+  env: Readonly<Record<string, string | undefined>>,
+  prices: Readonly<Record<string, Price>>,
+  maxOutputTokens: number | undefined,
+): Promise<ModelHandle> {
   const baseURL = spec.baseUrl ?? (env["OPENAI_BASE_URL"] || undefined);
   const keyName = spec.apiKeyEnv ?? "OPENAI_API_KEY";
   // Local servers want no key, but the client insists on one.
   const apiKey = env[keyName] || (baseURL === undefined ? undefined : "no-key-needed");
-  if (apiKey === undefined) throw new SparkError(`no key for model ${spec.model}: set ${keyName}, or OPENAI_BASE_URL for a local server`, { code: "provider-credentials" });
+  if (apiKey === undefined)
+    throw new SparkError(`no key for model ${spec.model}: set ${keyName}, or OPENAI_BASE_URL for a local server`, {
+      code: "provider-credentials",
+    });
   const { ChatOpenAI } = await import("@langchain/openai");
   const { temperature, reasoningEffort, maxOutputTokens: specLimit, headers, timeoutMs, maxRetries } = spec.options ?? {};
-  const maxTokens = maxOutputTokens === undefined ? specLimit : specLimit === undefined ? maxOutputTokens : Math.min(specLimit, maxOutputTokens);
+  const maxTokens =
+    maxOutputTokens === undefined ? specLimit : specLimit === undefined ? maxOutputTokens : Math.min(specLimit, maxOutputTokens);
   const model = new ChatOpenAI({
     model: spec.model,
     apiKey,
@@ -104,7 +127,10 @@ async function openModel(spec: ModelSpec, env: Readonly<Record<string, string | 
 }
 
 /** Puts the verifier's reward on the attempt's LangSmith run. Best effort: tracing never decides about a run. */
-async function sendFeedback(env: Readonly<Record<string, string | undefined>>, { runId, score, comment }: { runId: string; score: number; comment: string }): Promise<void> {
+async function sendFeedback(
+  env: Readonly<Record<string, string | undefined>>,
+  { runId, score, comment }: { runId: string; score: number; comment: string },
+): Promise<void> {
   if ((env["LANGSMITH_TRACING"] ?? env["LANGCHAIN_TRACING_V2"]) !== "true") return;
   const { Client } = await import("langsmith");
   const client = new Client();

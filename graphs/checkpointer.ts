@@ -38,9 +38,12 @@ async function openPostgres(url: string): Promise<OpenCheckpointer> {
     return { saver: saver as unknown as BaseCheckpointSaver, close: () => saver.end() };
   } catch (error) {
     const hidden = url.replace(/:[^:@/]*@/, ":***@");
-    throw new SparkError(`the Postgres checkpointer at ${hidden} cannot be used: ${messageOf(error)}; start the server, install @langchain/langgraph-checkpoint-postgres, or leave out --checkpoint`, {
-      code: "checkpointer-missing",
-      cause: error,
-    });
+    throw new SparkError(
+      `the Postgres checkpointer at ${hidden} cannot be used: ${messageOf(error)}; start the server, install @langchain/langgraph-checkpoint-postgres, or leave out --checkpoint`,
+      {
+        code: "checkpointer-missing",
+        cause: error,
+      },
+    );
   }
 }

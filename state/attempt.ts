@@ -79,7 +79,11 @@ export type TestResult = z.infer<typeof testResultSchema>;
 /** One environment-verified attempt, or one infrastructure failure on the way to it (`status: INFRA_ERROR`, `reward: null`). */
 export const attemptRecordSchema = z.object({
   id: z.string().describe("The rollout's id"),
-  attempt: z.number().int().nonnegative().describe("Counts from 0; an infrastructure failure shares the number of the attempt that follows it"),
+  attempt: z
+    .number()
+    .int()
+    .nonnegative()
+    .describe("Counts from 0; an infrastructure failure shares the number of the attempt that follows it"),
   retry: z.number().int().nonnegative(),
   status: attemptStatusSchema,
   reward: z.number().nullable().describe("The scalar reward, null when unscored"),

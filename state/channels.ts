@@ -26,5 +26,10 @@ export function upsert<R extends { id: string }>(before: readonly R[], written: 
 /** A list channel of records with an `id`; a node returns one record or several. */
 export const upsertById = <T extends z.ZodType<{ id: string }>>(record: T) => {
   const list = z.array(record);
-  return reduced(list, z.union([record, list]), () => [], (before, written) => upsert(before as { id: string }[], written as { id: string }) as z.output<typeof list>);
+  return reduced(
+    list,
+    z.union([record, list]),
+    () => [],
+    (before, written) => upsert(before as { id: string }[], written as { id: string }) as z.output<typeof list>,
+  );
 };

@@ -52,9 +52,15 @@ const count = (init: number, what: string) => z.number().int().positive().defaul
 
 /** Everything a trial can be told: serialisable, the context schema of its graphs, saved in config.json. */
 export const trialSettingsSchema = z.object({
-  agent: z.enum(["spark", "oracle", "nop"]).default("spark").describe("Who works on the task: our agent, the task's own solution, or nobody"),
+  agent: z
+    .enum(["spark", "oracle", "nop"])
+    .default("spark")
+    .describe("Who works on the task: our agent, the task's own solution, or nobody"),
   model: z.string().default("").describe("Teacher model, the id as the endpoint wants it; empty: SPARK_MODEL"),
-  sandbox: z.enum(["auto", "docker", "virtual"]).default("auto").describe("auto takes Docker when it answers, else the embedded sandbox where the task allows it"),
+  sandbox: z
+    .enum(["auto", "docker", "virtual"])
+    .default("auto")
+    .describe("auto takes Docker when it answers, else the embedded sandbox where the task allows it"),
   verifier: z.enum(["auto", "fresh", "shared"]).default("auto").describe("Where the tests run; auto lets the task's own oracle decide"),
   preflight: z.boolean().default(true).describe("Run the oracle once before any model is paid for"),
   timeoutMultiplier: z.number().positive().default(1).describe("Scales every limit of the task"),
@@ -68,7 +74,10 @@ export const trialSettingsSchema = z.object({
   leaseSec: z.number().nonnegative().default(600).describe("Seconds an attempt's container outlives this process"),
   allowEnv: z.array(z.string()).default([]).describe("Names of variables that the task's env templates may read"),
   skills: z.array(z.string()).default([]).describe("Skill directories given to the agent"),
-  showVerifier: z.boolean().default(false).describe("Show the verifier to the teacher with its expected values removed; recorded in the skill's provenance"),
+  showVerifier: z
+    .boolean()
+    .default(false)
+    .describe("Show the verifier to the teacher with its expected values removed; recorded in the skill's provenance"),
   exploreSystemPrompt: promptField("explore", "System message of the teacher"),
   exploreTaskPrompt: promptField("explore", "First user message of an attempt"),
 });

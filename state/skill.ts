@@ -3,7 +3,11 @@ import { artifactRefSchema } from "./artifact.js";
 
 /** Frontmatter of a SKILL.md, Agent Skills specification. */
 export const skillMetadataSchema = z.object({
-  name: z.string().min(1).max(64).regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, "lower-case letters, digits and single hyphens"),
+  name: z
+    .string()
+    .min(1)
+    .max(64)
+    .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, "lower-case letters, digits and single hyphens"),
   description: z.string().min(1).max(1024),
   license: z.string().optional(),
   compatibility: z.string().max(500).optional(),
@@ -36,7 +40,10 @@ export const gateReportSchema = z.object({
   skill: z.string().describe("Id of the skill record that was checked"),
   passed: z.boolean(),
   findings: z.array(findingSchema).max(200),
-  path: z.string().nullable().describe("The skill's folder relative to the task's folder: skills/NAME when published, rejected/NAME when refused"),
+  path: z
+    .string()
+    .nullable()
+    .describe("The skill's folder relative to the task's folder: skills/NAME when published, rejected/NAME when refused"),
 });
 export type GateReport = z.infer<typeof gateReportSchema>;
 

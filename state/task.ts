@@ -63,7 +63,9 @@ const verifierSchema = z.object({
   environmentMode: z.enum(["shared", "separate"]).optional().describe("Only what the task says; undefined when it says nothing"),
   environment: z.object(environmentShape).partial().optional(),
   collect: z
-    .array(z.object({ command: z.string(), service: z.string().default("main"), timeoutSec: seconds.default(60), user: userSchema.optional() }))
+    .array(
+      z.object({ command: z.string(), service: z.string().default("main"), timeoutSec: seconds.default(60), user: userSchema.optional() }),
+    )
     .default([]),
 });
 

@@ -39,6 +39,8 @@ export const SESSION_KEY = "agentSession";
 export function agentSessionOf(config: LangGraphRunnableConfig): AgentSession {
   const session = (config.context as Record<string, unknown> | undefined)?.[SESSION_KEY] as AgentSession | undefined;
   if (session === undefined)
-    throw new SparkError(`the shell-agent graph was started without context.${SESSION_KEY}; call it through the explore node`, { code: "settings" });
+    throw new SparkError(`the shell-agent graph was started without context.${SESSION_KEY}; call it through the explore node`, {
+      code: "settings",
+    });
   return session;
 }

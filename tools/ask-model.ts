@@ -47,12 +47,21 @@ export async function askModel(handle: ModelHandle, messages: BaseMessage[], opt
       // Counted before anything can be wrong with it: it was paid for.
       options.budget?.charge(usage);
       const message = wholeAnswer(answer, end.finishReason);
-      return { message, usage, latencyMs: Math.round(performance.now() - started), cut: CUT_REASONS.has(String(finishReason(message) ?? end.finishReason)) };
+      return {
+        message,
+        usage,
+        latencyMs: Math.round(performance.now() - started),
+        cut: CUT_REASONS.has(String(finishReason(message) ?? end.finishReason)),
+      };
     } catch (error) {
       if (SparkError.isInstance(error)) throw error;
       if (options.config?.signal?.aborted || isContextOverflow(error)) throw error;
       if (attempt >= RETRIES || !isTransient(error)) throw providerError(error, handle.id);
-      await sleep((options.firstPauseMs ?? FIRST_PAUSE_MS) * 2 ** attempt, undefined, options.config?.signal ? { signal: options.config.signal } : {});
+      await sleep(
+        (options.firstPauseMs ?? FIRST_PAUSE_MS) * 2 ** attempt,
+        undefined,
+        options.config?.signal ? { signal: options.config.signal } : {},
+      );
     }
   }
 }
@@ -98,17 +107,34 @@ function isTransient(error: unknown): boolean {
   if (failure.code === "insufficient_quota" || failure.lc_error_code === "MODEL_AUTHENTICATION") return false;
   if (failure.status === 429 || failure.rateLimitType === "capacity") return true;
   if (failure.status !== undefined && failure.status < 500) return false;
-  return failure.status !== undefined || /connection|terminated|timeout|timed out|socket|fetch failed|premature|ECONN|aborted|unexpected end|stream/i.test(`${failure.name} ${messageOf(error)}`);
+  return (
+    failure.status !== undefined ||
+    /connection|terminated|timeout|timed out|socket|fetch failed|premature|ECONN|aborted|unexpected end|stream/i.test(
+      `${failure.name} ${messageOf(error)}`,
+    )
+  );
 }
 
 function providerError(error: unknown, model: string): SparkError {
   const failure = (error ?? {}) as ProviderFailure;
   const text = messageOf(error).replace(/\s+/g, " ").slice(0, ERROR_CHARACTERS);
   if (failure.status === 401 || failure.status === 403)
-    return new SparkError(`the provider refused the credentials for model ${model}: ${text}; check OPENAI_API_KEY or the model's apiKeyEnv`, { code: "provider-credentials", cause: error });
+    return new SparkError(
+      `the provider refused the credentials for model ${model}: ${text}; check OPENAI_API_KEY or the model's apiKeyEnv`,
+      { code: "provider-credentials", cause: error },
+    );
   if (failure.code === "insufficient_quota")
-    return new SparkError(`the account's quota for model ${model} is used up: ${text}; add credit or use another key`, { code: "provider-rejected", cause: error });
+    return new SparkError(`the account's quota for model ${model} is used up: ${text}; add credit or use another key`, {
+      code: "provider-rejected",
+      cause: error,
+    });
   if (failure.status !== undefined && failure.status >= 400 && failure.status < 500 && failure.status !== 429)
-    return new SparkError(`the provider rejected a request to model ${model} (HTTP ${failure.status}): ${text}; check the model id and its options`, { code: "provider-rejected", cause: error });
-  return new SparkError(`model ${model} could not be reached: ${text}; check OPENAI_BASE_URL and the provider's status`, { code: "provider-unavailable", cause: error });
+    return new SparkError(
+      `the provider rejected a request to model ${model} (HTTP ${failure.status}): ${text}; check the model id and its options`,
+      { code: "provider-rejected", cause: error },
+    );
+  return new SparkError(`model ${model} could not be reached: ${text}; check OPENAI_BASE_URL and the provider's status`, {
+    code: "provider-unavailable",
+    cause: error,
+  });
 }

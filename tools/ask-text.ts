@@ -36,6 +36,10 @@ export async function askText(
   } catch (error) {
     if (config.signal?.aborted || !SparkError.isInstance(error) || error.kind !== "provider") throw error;
     const response = await store.put(error.message.slice(0, ERROR_CHARACTERS));
-    return { text: "", problem: error.message, call: { ...base, response, inputTokens: 0, outputTokens: 0, latencyMs: Math.round(performance.now() - started) } };
+    return {
+      text: "",
+      problem: error.message,
+      call: { ...base, response, inputTokens: 0, outputTokens: 0, latencyMs: Math.round(performance.now() - started) },
+    };
   }
 }

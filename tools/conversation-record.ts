@@ -13,7 +13,8 @@ export function commandsOf(messages: readonly BaseMessage[]): CommandRecord[] {
 }
 
 /** The commands as text, as PDI and the memo see them. */
-export const commandText = (commands: readonly Pick<CommandRecord, "command">[]): string => commands.map(({ command }) => command).join("\n");
+export const commandText = (commands: readonly Pick<CommandRecord, "command">[]): string =>
+  commands.map(({ command }) => command).join("\n");
 
 export function turnsOf(messages: readonly BaseMessage[]): ConversationTurn[] {
   const turns: ConversationTurn[] = [];
@@ -28,12 +29,22 @@ export function turnsOf(messages: readonly BaseMessage[]): ConversationTurn[] {
       source,
       message: message.text,
       toolCalls: AIMessage.isInstance(message)
-        ? (message.tool_calls ?? []).map((call) => ({ id: call.id ?? "", name: call.name, arguments: call.args as Record<string, unknown> }))
+        ? (message.tool_calls ?? []).map((call) => ({
+            id: call.id ?? "",
+            name: call.name,
+            arguments: call.args as Record<string, unknown>,
+          }))
         : [],
       observations: [],
       ...(usage === undefined
         ? {}
-        : { metrics: { promptTokens: usage.input_tokens, completionTokens: usage.output_tokens, cachedTokens: usage.input_token_details?.cache_read ?? 0 } }),
+        : {
+            metrics: {
+              promptTokens: usage.input_tokens,
+              completionTokens: usage.output_tokens,
+              cachedTokens: usage.input_token_details?.cache_read ?? 0,
+            },
+          }),
     });
   }
   return turns;

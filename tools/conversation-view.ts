@@ -11,7 +11,10 @@ const SHORTENED_CHARACTERS = 240;
  */
 export function conversationView(messages: readonly BaseMessage[], characters: number): BaseMessage[] {
   const view = [...messages];
-  let size = view.reduce((sum, message) => sum + message.text.length + JSON.stringify((message as { tool_calls?: unknown }).tool_calls ?? "").length, 0);
+  let size = view.reduce(
+    (sum, message) => sum + message.text.length + JSON.stringify((message as { tool_calls?: unknown }).tool_calls ?? "").length,
+    0,
+  );
   const answers = view.flatMap((message, index) => (ToolMessage.isInstance(message) ? [index] : []));
   for (const index of answers.slice(0, -KEPT_WHOLE)) {
     if (size <= characters) break;
@@ -19,7 +22,11 @@ export function conversationView(messages: readonly BaseMessage[], characters: n
     if (message.text.length <= SHORTENED_CHARACTERS * 2) continue;
     const content = `${message.text.slice(0, SHORTENED_CHARACTERS)}\n[... ${message.text.length - SHORTENED_CHARACTERS} characters of this older output left out to save room; run the command again if you need them ...]`;
     size -= message.text.length - content.length;
-    view[index] = new ToolMessage({ content, tool_call_id: message.tool_call_id, ...(message.name === undefined ? {} : { name: message.name }) });
+    view[index] = new ToolMessage({
+      content,
+      tool_call_id: message.tool_call_id,
+      ...(message.name === undefined ? {} : { name: message.name }),
+    });
   }
   return view;
 }

@@ -14,7 +14,10 @@ import { createShellTool, type ShellSession } from "./shell.js";
 
 /** The compiled shell-agent graph as a node calls it. */
 export interface ShellAgentRunnable {
-  invoke(input: { messages: BaseMessage[] }, config: LangGraphRunnableConfig & { recursionLimit?: number; runId?: string; runName?: string }): Promise<ShellAgentState>;
+  invoke(
+    input: { messages: BaseMessage[] },
+    config: LangGraphRunnableConfig & { recursionLimit?: number; runId?: string; runName?: string },
+  ): Promise<ShellAgentState>;
   getState(config: LangGraphRunnableConfig): Promise<{ createdAt?: string | undefined; config?: unknown }>;
 }
 
@@ -70,7 +73,14 @@ export async function converse(conversation: Conversation, config: LangGraphRunn
     shownCharacters: conversation.shownCharacters,
     remainingMs: () => budget.timeoutMs - clock.elapsedMs(),
   };
-  const context: AgentSession = { handle, tools: [createShellTool(session)], shell: session, budget, runBudget: conversation.runBudget, clock };
+  const context: AgentSession = {
+    handle,
+    tools: [createShellTool(session)],
+    shell: session,
+    budget,
+    runBudget: conversation.runBudget,
+    clock,
+  };
   const runId = crypto.randomUUID();
   try {
     const final = await agent.invoke(
@@ -92,7 +102,10 @@ export async function converse(conversation: Conversation, config: LangGraphRunn
   }
 }
 
-async function recordOf({ store, handle, commandsCharacters }: Conversation, final: ShellAgentState): Promise<Omit<ConversationResult, "runId">> {
+async function recordOf(
+  { store, handle, commandsCharacters }: Conversation,
+  final: ShellAgentState,
+): Promise<Omit<ConversationResult, "runId">> {
   const commands = commandsOf(final.messages);
   const turns = turnsOf(final.messages);
   return {
@@ -105,6 +118,9 @@ async function recordOf({ store, handle, commandsCharacters }: Conversation, fin
     commands: await store.put(JSON.stringify(commands), "json"),
     commandText: await store.put(cutText(commandText(commands), commandsCharacters, "end")),
     output: await store.put(transcriptOf(turns)),
-    trajectory: await store.put(JSON.stringify(toAtif({ agent: { name: "spark", version: "0.1.0", modelName: handle.id }, turns, usage: final.usage }), null, 2), "json"),
+    trajectory: await store.put(
+      JSON.stringify(toAtif({ agent: { name: "spark", version: "0.1.0", modelName: handle.id }, turns, usage: final.usage }), null, 2),
+      "json",
+    ),
   };
 }

@@ -31,7 +31,12 @@ export function possibleModes({ task, settings, provider }: Pick<TrialPlace, "ta
  * shared (it needs a living server) → shared; under neither, twice → SparkError `task-unsolvable`. Without an oracle or a preflight the
  * preferred mode is taken unproven. A success is remembered by task digest, image and backend.
  */
-export async function decideVerifier(place: TrialPlace, image: ImageRef, store: TaskDirectory, memory: Capabilities["preflights"]): Promise<VerifierDecision> {
+export async function decideVerifier(
+  place: TrialPlace,
+  image: ImageRef,
+  store: TaskDirectory,
+  memory: Capabilities["preflights"],
+): Promise<VerifierDecision> {
   const modes = possibleModes(place);
   if (!place.settings.preflight || !place.task.hasSolution) return { mode: modes[0]!, proven: false };
   const key = preflightKey(place, image, modes);
@@ -46,7 +51,10 @@ export async function decideVerifier(place: TrialPlace, image: ImageRef, store: 
       }
     }
   }
-  const output = await store.bytes(`preflight/${modes[0]}/${TEST_OUTPUT_FILE}`).then((bytes) => bytes.toString("utf8"), () => "(none)");
+  const output = await store.bytes(`preflight/${modes[0]}/${TEST_OUTPUT_FILE}`).then(
+    (bytes) => bytes.toString("utf8"),
+    () => "(none)",
+  );
   throw new SparkError(
     `${place.task.directory}: the task's own oracle does not earn full reward here (${modes.join(" and ")}, ${ROUNDS} times each), so no attempt could be judged; see ${store.path("preflight")}. The verifier said: ${output.slice(-QUOTED_CHARACTERS)}`,
     { code: "task-unsolvable" },
@@ -55,7 +63,9 @@ export async function decideVerifier(place: TrialPlace, image: ImageRef, store: 
 
 /** Success under one key holds for another run only when nothing that judges has changed. */
 const preflightKey = ({ task, provider, settings }: TrialPlace, image: ImageRef, modes: VerifierMode[]): string =>
-  createHash("sha256").update(JSON.stringify([task.digest, image.id, provider.name, modes, settings.timeoutMultiplier])).digest("hex");
+  createHash("sha256")
+    .update(JSON.stringify([task.digest, image.id, provider.name, modes, settings.timeoutMultiplier]))
+    .digest("hex");
 
 async function oracleReward(place: TrialPlace, image: ImageRef, store: TaskDirectory, mode: VerifierMode): Promise<number | null> {
   const name = `spark-${place.run}-${place.task.directory}-preflight-${mode}`;

@@ -12,7 +12,8 @@ const MAX_FILES = 40;
 const MAX_TEXT_BYTES = 32_000;
 const MAX_READ_BYTES = 1_000_000;
 /** Where tools leave things that say nothing about the solution. */
-const NOISE = /^\/(proc|sys|dev|tmp|run|logs|solution|tests|var\/(cache|lib|log|tmp)|root\/\.(cache|npm|local\/state)|usr\/lib|usr\/share|etc\/ld\.so\.cache)(\/|$)|__pycache__|\.pyc$/;
+const NOISE =
+  /^\/(proc|sys|dev|tmp|run|logs|solution|tests|var\/(cache|lib|log|tmp)|root\/\.(cache|npm|local\/state)|usr\/lib|usr\/share|etc\/ld\.so\.cache)(\/|$)|__pycache__|\.pyc$/;
 
 /** Files that differ from the image, without caches and logs; the text of small ones, for the distiller. */
 export async function producedFiles(sandbox: Sandbox): Promise<ProducedFile[]> {

@@ -28,7 +28,9 @@ export function createRunBudget(caps: BudgetCaps, spentBefore: Usage = noUsage, 
     return null;
   };
   const whose = parent ? "the task's cap" : "the cap";
-  const options = parent ? { cost: "maxTaskCostUsd in --budgets", tokens: "maxTaskTokens in --budgets" } : { cost: "--max-cost-usd", tokens: "--max-tokens" };
+  const options = parent
+    ? { cost: "maxTaskCostUsd in --budgets", tokens: "maxTaskTokens in --budgets" }
+    : { cost: "--max-cost-usd", tokens: "--max-tokens" };
   return {
     reached: () => ownReached() ?? parent?.reached() ?? null,
     spent: () => spent,
@@ -41,7 +43,9 @@ export function createRunBudget(caps: BudgetCaps, spentBefore: Usage = noUsage, 
       const cap = ownReached();
       if (cap === null) return;
       const used = cap === "cost" ? `$${(spent.costUsd ?? 0).toFixed(4)}` : `${spent.inputTokens + spent.outputTokens} tokens`;
-      throw new SparkError(`${whose} on ${cap} is reached (${used} used); resume the run with a higher ${options[cap]}`, { code: "budget-reached" });
+      throw new SparkError(`${whose} on ${cap} is reached (${used} used); resume the run with a higher ${options[cap]}`, {
+        code: "budget-reached",
+      });
     },
   };
 }

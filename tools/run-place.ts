@@ -15,10 +15,19 @@ export interface RunPlace {
 }
 
 /** The place of the running node: the thread's folder, or the root run's when there is no checkpointer. */
-export function runPlaceOf(config: LangGraphRunnableConfig, taskPath: string, capabilities: Pick<Capabilities, "runsDir" | "redact">): RunPlace {
+export function runPlaceOf(
+  config: LangGraphRunnableConfig,
+  taskPath: string,
+  capabilities: Pick<Capabilities, "runsDir" | "redact">,
+): RunPlace {
   const threadId = (config.configurable?.["thread_id"] as string | undefined) ?? config.executionInfo?.threadId ?? rootRunIdOf(config);
   const address = addressOf(threadId, taskPath);
   const id = config.executionInfo?.taskId ?? crypto.randomUUID();
   const digest = createHash("sha256").update(`${threadId}\0${id}`).digest("hex").slice(0, 12);
-  return { address, store: new TaskDirectory(capabilities.runsDir, address, { redact: capabilities.redact }), id, container: `spark-${address.run}-${address.task}-${digest}` };
+  return {
+    address,
+    store: new TaskDirectory(capabilities.runsDir, address, { redact: capabilities.redact }),
+    id,
+    container: `spark-${address.run}-${address.task}-${digest}`,
+  };
 }

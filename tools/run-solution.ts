@@ -13,11 +13,18 @@ export const SOLUTION_COMMAND = "(/solution/solve.sh) > /logs/agent/oracle.txt 2
  */
 export async function runSolution(place: TrialPlace, sandbox: Sandbox, timeoutMs: number): Promise<ExecResult> {
   const { task } = place;
-  if (!task.hasSolution) throw new SparkError(`${task.directory}: solution/solve.sh is missing, so there is no oracle (${task.dir}); add it or use another agent`, { code: "task-invalid" });
+  if (!task.hasSolution)
+    throw new SparkError(
+      `${task.directory}: solution/solve.sh is missing, so there is no oracle (${task.dir}); add it or use another agent`,
+      { code: "task-invalid" },
+    );
   await sandbox.copyIn(join(task.dir, "solution"), "/solution");
   await asRoot(sandbox, "chmod +x /solution/solve.sh");
   return sandbox.exec(SOLUTION_COMMAND, {
-    env: { DEBIAN_FRONTEND: "noninteractive", ...resolveTemplates(task.config.solution.env, place.hostEnvironment, "solution.env", place.ownKeyNames) },
+    env: {
+      DEBIAN_FRONTEND: "noninteractive",
+      ...resolveTemplates(task.config.solution.env, place.hostEnvironment, "solution.env", place.ownKeyNames),
+    },
     timeoutMs,
     ...userOf(task.config.agent.user),
     ...(place.signal ? { signal: place.signal } : {}),

@@ -13,7 +13,10 @@ const HEAD_SHARE = 0.35;
 export const shellToolName = "shell";
 
 export const shellToolSchema = z.object({
-  command: z.string().min(1).describe("Bash command line, script or here-document. Directory, variables and functions persist between commands."),
+  command: z
+    .string()
+    .min(1)
+    .describe("Bash command line, script or here-document. Directory, variables and functions persist between commands."),
   timeout_sec: z.number().positive().optional().describe("Seconds after which the command is killed; the session survives"),
 });
 
@@ -40,7 +43,10 @@ export const createShellTool = (session: ShellSession) =>
   tool(
     async ({ command, timeout_sec }, config): Promise<[string, ShellArtifact | null]> => {
       if (session.failure) return ["The environment is gone.", null];
-      const timeoutMs = Math.max(1000, Math.min(timeout_sec === undefined ? session.commandTimeoutMs : timeout_sec * 1000, session.remainingMs()));
+      const timeoutMs = Math.max(
+        1000,
+        Math.min(timeout_sec === undefined ? session.commandTimeoutMs : timeout_sec * 1000, session.remainingMs()),
+      );
       try {
         const result = await session.shell.run(command, {
           timeoutMs,
@@ -51,7 +57,13 @@ export const createShellTool = (session: ShellSession) =>
         const whole = terminalText(result);
         const output = await session.store.put(whole);
         const shown = await shownOutput(session, whole, result);
-        const artifact = { command, exitCode: result.exitCode, timedOut: result.timedOut, durationMs: Math.round(result.durationMs), output };
+        const artifact = {
+          command,
+          exitCode: result.exitCode,
+          timedOut: result.timedOut,
+          durationMs: Math.round(result.durationMs),
+          output,
+        };
         return [`${statusLine(result, timeoutMs)}\n${shown}`, artifact];
       } catch (error) {
         if (!SparkError.isInstance(error)) throw error;

@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { resolveTemplates } from "../formats/harbor/env-template.js";
 import { readFrontmatter } from "../formats/skill/frontmatter.js";
 import type { VerifierMode } from "../state/attempt.js";
-import type { TrialSettings } from "../state/skill-generation.js";
 import { SparkError } from "../state/errors.js";
+import type { TrialSettings } from "../state/skill-generation.js";
 import type { HarborTask, Healthcheck } from "../state/task.js";
 import type { ImageRef, Sandbox, SandboxProvider } from "./sandbox/sandbox.js";
 
@@ -39,7 +39,8 @@ export const prepareImage = ({ provider, task, settings, signal }: TrialPlace): 
   });
 
 /** Milliseconds of a limit in seconds after the user's multiplier. */
-export const scaled = (seconds: number, settings: Pick<TrialSettings, "timeoutMultiplier">): number => Math.ceil(seconds * 1000 * settings.timeoutMultiplier);
+export const scaled = (seconds: number, settings: Pick<TrialSettings, "timeoutMultiplier">): number =>
+  Math.ceil(seconds * 1000 * settings.timeoutMultiplier);
 
 /** What every container of this task is made with, the agent's and the verifier's. */
 export function containerOptions(place: TrialPlace, image: ImageRef, name: string, leaseMs: number) {
@@ -76,7 +77,8 @@ export async function startEnvironment(place: TrialPlace, image: ImageRef, name:
   try {
     await asRoot(sandbox, `mkdir -p ${LOG_DIRECTORIES.join(" ")} && chmod 777 ${LOG_DIRECTORIES.join(" ")}`);
     const { environment } = place.task.config;
-    if (environment.dockerImage !== undefined && !place.task.hasDockerfile) await sandbox.copyIn(join(place.task.dir, "environment"), sandbox.workdir);
+    if (environment.dockerImage !== undefined && !place.task.hasDockerfile)
+      await sandbox.copyIn(join(place.task.dir, "environment"), sandbox.workdir);
     if (environment.healthcheck) await waitUntilHealthy(sandbox, environment.healthcheck, place);
     await deliverSkills(place, sandbox);
     return sandbox;
@@ -90,7 +92,10 @@ export async function startEnvironment(place: TrialPlace, image: ImageRef, name:
 export async function asRoot(sandbox: Sandbox, command: string): Promise<void> {
   const result = await sandbox.exec(command, { user: "root", cwd: "/", timeoutMs: 60_000 });
   if (result.exitCode !== 0)
-    throw new SparkError(`in container ${sandbox.id}: ${command} ended with ${result.exitCode}: ${new TextDecoder().decode(result.stderr).slice(0, 300)}`, { code: "sandbox-failed" });
+    throw new SparkError(
+      `in container ${sandbox.id}: ${command} ended with ${result.exitCode}: ${new TextDecoder().decode(result.stderr).slice(0, 300)}`,
+      { code: "sandbox-failed" },
+    );
 }
 
 async function waitUntilHealthy(sandbox: Sandbox, check: Healthcheck, { signal }: TrialPlace): Promise<void> {
@@ -102,10 +107,16 @@ async function waitUntilHealthy(sandbox: Sandbox, check: Healthcheck, { signal }
     const starting = Date.now() - started < check.startPeriodSec * 1000;
     if (!starting) failures += 1;
     if (failures >= check.retries) {
-      const said = new TextDecoder().decode(result.stderr.length > 0 ? result.stderr : result.stdout).trim().slice(-300);
-      throw new SparkError(`environment.healthcheck failed ${failures} times: \`${check.command}\` ended with ${result.timedOut ? "a timeout" : result.exitCode}${said ? `: ${said}` : ""}`, {
-        code: "healthcheck",
-      });
+      const said = new TextDecoder()
+        .decode(result.stderr.length > 0 ? result.stderr : result.stdout)
+        .trim()
+        .slice(-300);
+      throw new SparkError(
+        `environment.healthcheck failed ${failures} times: \`${check.command}\` ended with ${result.timedOut ? "a timeout" : result.exitCode}${said ? `: ${said}` : ""}`,
+        {
+          code: "healthcheck",
+        },
+      );
     }
     await sleep((starting ? check.startIntervalSec : check.intervalSec) * 1000, undefined, signal ? { signal } : {});
   }
@@ -115,7 +126,10 @@ async function waitUntilHealthy(sandbox: Sandbox, check: Healthcheck, { signal }
 async function deliverSkills({ task, settings }: TrialPlace, sandbox: Sandbox): Promise<void> {
   if (settings.skills.length === 0) return;
   const root = skillsRoot(task);
-  if (!root.startsWith("/")) throw new SparkError(`environment.skills_dir must be absolute when skills are given, got ${root} (${task.dir}/task.toml)`, { code: "task-invalid" });
+  if (!root.startsWith("/"))
+    throw new SparkError(`environment.skills_dir must be absolute when skills are given, got ${root} (${task.dir}/task.toml)`, {
+      code: "task-invalid",
+    });
   for (const dir of settings.skills) await sandbox.copyIn(dir, `${root}/${dir.replace(/\/+$/, "").split("/").at(-1)}`, { replace: true });
   await asRoot(sandbox, `chmod -R a+rX ${root}`);
 }
@@ -135,7 +149,10 @@ export async function listSkills({ task, settings }: TrialPlace, sandbox: Sandbo
   if (task.config.environment.skillsDir === undefined && settings.skills.length === 0) return [];
   const root = skillsRoot(task);
   const found = await sandbox.exec(`for f in ${root}/*/SKILL.md; do [ -f "$f" ] && printf '%s\n' "$f"; done | sort`, { timeoutMs: 30_000 });
-  const paths = new TextDecoder().decode(found.stdout).split("\n").filter((path) => path !== "");
+  const paths = new TextDecoder()
+    .decode(found.stdout)
+    .split("\n")
+    .filter((path) => path !== "");
   const skills: ListedSkill[] = [];
   for (const location of paths) {
     const bytes = await sandbox.readFile(location, { maxBytes: 1_000_000 });
@@ -162,25 +179,41 @@ export interface CollectedArtifact {
 /** Copies the task's artifacts below `dir`, where Harbor puts them. Best effort, as there: a missing one fails nothing. */
 export async function collectArtifacts({ task }: TrialPlace, sandbox: Sandbox, dir: string): Promise<CollectedArtifact[]> {
   const named = task.config.artifacts.map((artifact) => (typeof artifact === "string" ? { source: artifact, exclude: [] } : artifact));
-  const wanted = named.some(({ source }) => source === CONVENTION_ARTIFACTS) ? named : [{ source: CONVENTION_ARTIFACTS, exclude: [] }, ...named];
+  const wanted = named.some(({ source }) => source === CONVENTION_ARTIFACTS)
+    ? named
+    : [{ source: CONVENTION_ARTIFACTS, exclude: [] }, ...named];
   const collected: CollectedArtifact[] = [];
   for (const artifact of wanted) {
     const source = artifact.source.startsWith("/") ? artifact.source : `${sandbox.workdir.replace(/\/$/, "")}/${artifact.source}`;
     const destination = ("destination" in artifact ? artifact.destination : undefined) ?? source.slice(1);
     const quoted = `'${source.replaceAll("'", "'\\''")}'`;
-    const kind = await sandbox.exec(`if [ -d ${quoted} ]; then echo directory; elif [ -f ${quoted} ]; then echo file; fi`, { user: "root", cwd: "/", timeoutMs: 30_000 });
-    const type = new TextDecoder().decode(kind.stdout).trim() === "file" ? "file" : "directory";
+    const type = source === CONVENTION_ARTIFACTS ? "directory" : await typeOf(sandbox, quoted);
     let from = source;
     if (type === "directory" && artifact.exclude.length > 0) {
       const excludes = artifact.exclude.map((pattern) => `--exclude='${pattern.replaceAll("'", "'\\''")}'`).join(" ");
-      await sandbox.exec(`rm -rf ${STAGING} && mkdir -p ${STAGING} && tar -C ${quoted} ${excludes} -cf - . | tar -C ${STAGING} -xf -`, { user: "root", cwd: "/", timeoutMs: 120_000 });
+      await sandbox.exec(`rm -rf ${STAGING} && mkdir -p ${STAGING} && tar -C ${quoted} ${excludes} -cf - . | tar -C ${STAGING} -xf -`, {
+        user: "root",
+        cwd: "/",
+        timeoutMs: 120_000,
+      });
       from = STAGING;
     }
     const into = type === "file" ? dirname(join(dir, destination)) : join(dir, destination);
     const report = await sandbox.copyOut(from, into, ARTIFACT_LIMITS);
     const missing = report.skipped.some(({ path, why }) => path === from && why === "missing");
     if (from === STAGING) await sandbox.exec(`rm -rf ${STAGING}`, { user: "root", cwd: "/", timeoutMs: 60_000 });
-    collected.push({ source: artifact.source, destination: `artifacts/${destination}`, type, status: missing ? "failed" : report.files === 0 ? "empty" : "ok", service: null });
+    collected.push({
+      source: artifact.source,
+      destination: `artifacts/${destination}`,
+      type,
+      status: missing ? "failed" : report.files === 0 ? "empty" : "ok",
+      service: null,
+    });
   }
   return collected;
+}
+
+async function typeOf(sandbox: Sandbox, quoted: string): Promise<"file" | "directory"> {
+  const found = await sandbox.exec(`[ -f ${quoted} ]`, { user: "root", cwd: "/", timeoutMs: 30_000 });
+  return found.exitCode === 0 ? "file" : "directory";
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { resolveTemplates } from "../formats/harbor/env-template.js";
-import { readReward, type RewardOutcome } from "../formats/harbor/reward.js";
+import { type RewardOutcome, readReward } from "../formats/harbor/reward.js";
 import type { VerifierMode } from "../state/attempt.js";
 import { SparkError } from "../state/errors.js";
 import type { CopyLimits, ImageRef, JudgeResult, Sandbox } from "./sandbox/sandbox.js";
@@ -30,7 +30,12 @@ export async function verifyAnswer(place: TrialPlace, sandbox: Sandbox, mode: Ve
   await asRoot(sandbox, "chmod +x /tests/test.sh");
   const result = await sandbox.exec(`(/tests/test.sh) > /logs/verifier/${TEST_OUTPUT_FILE} 2>&1`, {
     // Under shared the agent's living processes can read the environment of the tests, so the agent's rule holds.
-    env: resolveTemplates(task.config.verifier.env, place.hostEnvironment, mode === "shared" ? "verifier.env (shared)" : "verifier.env", place.ownKeyNames),
+    env: resolveTemplates(
+      task.config.verifier.env,
+      place.hostEnvironment,
+      mode === "shared" ? "verifier.env (shared)" : "verifier.env",
+      place.ownKeyNames,
+    ),
     timeoutMs: scaled(task.config.verifier.timeoutSec, settings),
     ...userOf(task.config.verifier.user),
     ...(signal ? { signal } : {}),
@@ -38,7 +43,12 @@ export async function verifyAnswer(place: TrialPlace, sandbox: Sandbox, mode: Ve
   signal?.throwIfAborted();
   await sandbox.copyOut("/logs/verifier", verifierDir, COPY_LIMITS);
   const reward: RewardOutcome = result.timedOut
-    ? { kind: "unreadable", exception: "VerifierTimeoutError", message: `the verifier did not end within ${task.config.verifier.timeoutSec * settings.timeoutMultiplier} s`, file: null }
+    ? {
+        kind: "unreadable",
+        exception: "VerifierTimeoutError",
+        message: `the verifier did not end within ${task.config.verifier.timeoutSec * settings.timeoutMultiplier} s`,
+        file: null,
+      }
     : await readReward(verifierDir);
   return { reward, timedOut: result.timedOut, durationMs: result.durationMs };
 }
@@ -58,10 +68,14 @@ export async function openVerifier(place: TrialPlace, image: ImageRef, answer: A
   const { provider, task } = place;
   if (answer.mode === "shared") {
     const sandbox = await provider.find(answer.container, { leaseMs: leaseFor("shared", 0) });
-    if (sandbox === null) throw new SparkError(`container ${answer.container} is gone and with it what the agent left running; the attempt is repeated`, { code: "sandbox-lost" });
+    if (sandbox === null)
+      throw new SparkError(`container ${answer.container} is gone and with it what the agent left running; the attempt is repeated`, {
+        code: "sandbox-lost",
+      });
     return { sandbox, withheld: [], tampered: await provider.tamperReport(sandbox, image) };
   }
-  if (answer.snapshot === null) throw new SparkError(`the snapshot of container ${answer.container} is missing; the attempt is repeated`, { code: "sandbox-lost" });
+  if (answer.snapshot === null)
+    throw new SparkError(`the snapshot of container ${answer.container} is missing; the attempt is repeated`, { code: "sandbox-lost" });
   return provider.judge({
     ...containerOptions(place, image, `${answer.container}-verifier`, 0),
     snapshot: answer.snapshot,

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { resolve } from "node:path";
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { listTasks } from "../../formats/harbor/read-task.js";
@@ -64,18 +64,29 @@ async function readStructured<T extends z.ZodType>(path: string, schema: T, what
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new SparkError(`cannot read ${what} ${path}: ${messageOf(error)}; give the path of a YAML or JSON file`, { code: "file-missing", cause: error });
+    throw new SparkError(`cannot read ${what} ${path}: ${messageOf(error)}; give the path of a YAML or JSON file`, {
+      code: "file-missing",
+      cause: error,
+    });
   }
   try {
     return schema.parse(parse(text));
   } catch (error) {
-    const why = error instanceof z.ZodError ? error.issues.map((issue) => `${issue.path.join(".") || "(root)"}: ${issue.message}`).join("; ") : messageOf(error);
+    const why =
+      error instanceof z.ZodError
+        ? error.issues.map((issue) => `${issue.path.join(".") || "(root)"}: ${issue.message}`).join("; ")
+        : messageOf(error);
     throw new SparkError(`${what} ${path}: ${why}`, { code: "file-invalid", cause: error });
   }
 }
 
 const globToRegExp = (glob: string): RegExp =>
-  new RegExp(`^${glob.replace(/[.+^${}()|\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".")}$`);
+  new RegExp(
+    `^${glob
+      .replace(/[.+^${}()|\\]/g, "\\$&")
+      .replace(/\*/g, ".*")
+      .replace(/\?/g, ".")}$`,
+  );
 
 /** The tasks of a run by the user's filters, each with its folder's name; the second task of a name gets `-2`. */
 async function chooseTasks(request: GenerateRequest): Promise<{ task: string; read: HarborTask }[]> {
@@ -83,9 +94,14 @@ async function chooseTasks(request: GenerateRequest): Promise<{ task: string; re
   // A directory in which nothing is a valid task is the user's mistake; beside valid ones, a broken one is named and left out.
   if (tasks.length === 0 && invalid[0] !== undefined) throw invalid[0].error;
   const isWanted = ({ directory }: HarborTask) =>
-    (request.include === undefined || globToRegExp(request.include).test(directory)) && (request.exclude === undefined || !globToRegExp(request.exclude).test(directory));
+    (request.include === undefined || globToRegExp(request.include).test(directory)) &&
+    (request.exclude === undefined || !globToRegExp(request.exclude).test(directory));
   const wanted = tasks.filter(isWanted);
-  if (wanted.length === 0) throw new SparkError(`no task is left after -t ${request.include ?? "*"} and -x ${request.exclude ?? "(none)"}; there are: ${tasks.map((t) => t.directory).join(", ")}`, { code: "usage" });
+  if (wanted.length === 0)
+    throw new SparkError(
+      `no task is left after -t ${request.include ?? "*"} and -x ${request.exclude ?? "(none)"}; there are: ${tasks.map((t) => t.directory).join(", ")}`,
+      { code: "usage" },
+    );
   if (request.shuffle) wanted.sort(() => Math.random() - 0.5);
   const used = new Map<string, number>();
   return wanted.slice(0, request.limit ?? wanted.length).map((read) => {
@@ -97,18 +113,22 @@ async function chooseTasks(request: GenerateRequest): Promise<{ task: string; re
 }
 
 /** `2026-11-21_14-03-07_a1b2`: sorts by time, never twice. Holds no `--`. */
-export const newRunName = (now: Date): string => `${now.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-")}_${randomBytes(2).toString("hex")}`;
+export const newRunName = (now: Date): string =>
+  `${now.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-")}_${randomBytes(2).toString("hex")}`;
 
 /** Turns a request into what is written to config.json; starts nothing. Throws SparkError for every misuse. */
 export async function planRun(request: GenerateRequest, env: Env): Promise<RunConfig> {
   const run = request.runName ?? newRunName(new Date());
-  if (run !== safeName(run) || run.includes("--")) throw new SparkError(`--run-name ${run}: use letters, digits, dots, single hyphens and underscores`, { code: "usage" });
+  if (run !== safeName(run) || run.includes("--"))
+    throw new SparkError(`--run-name ${run}: use letters, digits, dots, single hyphens and underscores`, { code: "usage" });
   const budgets = request.budgetsFile === undefined ? {} : await readStructured(request.budgetsFile, budgetsSchema, "--budgets");
   const models = request.modelsFile === undefined ? [] : await readModels(request.modelsFile);
-  const prices = request.pricesFile === undefined ? {} : await readStructured(request.pricesFile, z.record(z.string(), priceSchema), "--prices");
+  const prices =
+    request.pricesFile === undefined ? {} : await readStructured(request.pricesFile, z.record(z.string(), priceSchema), "--prices");
   const { maxTaskCostUsd, maxTaskTokens, ...limits } = budgets;
   const parsed = skillGenerationSettingsSchema.safeParse({ ...limits, ...request.settings });
-  if (!parsed.success) throw new SparkError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "), { code: "usage" });
+  if (!parsed.success)
+    throw new SparkError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "), { code: "usage" });
   const settings = parsed.data;
   settings.model = specOf("teacher", settings, models, env).name;
   if (settings.summaryModel === "") settings.summaryModel = settings.model;
@@ -141,11 +161,19 @@ export async function readModels(path: string): Promise<ModelSpec[]> {
   return read;
 }
 
-function demandPrices(settings: RunConfig["settings"], models: readonly ModelSpec[], prices: Readonly<Record<string, Price>>, env: Env): void {
+function demandPrices(
+  settings: RunConfig["settings"],
+  models: readonly ModelSpec[],
+  prices: Readonly<Record<string, Price>>,
+  env: Env,
+): void {
   for (const role of ["teacher", "summary"] as const) {
     const spec = specOf(role, settings, models, env);
     if (costUsdOf(spec, env, prices)({ inputTokens: 1, cachedTokens: 0, outputTokens: 1 }) === null)
-      throw new SparkError(`the price of model ${spec.model} is unknown, so a cap in dollars cannot be kept; give its price with --prices FILE, or cap tokens with --max-tokens`, { code: "price-unknown" });
+      throw new SparkError(
+        `the price of model ${spec.model} is unknown, so a cap in dollars cannot be kept; give its price with --prices FILE, or cap tokens with --max-tokens`,
+        { code: "price-unknown" },
+      );
   }
 }
 
@@ -159,18 +187,26 @@ export function describePlan(config: RunConfig, env: Env): { text: string; maxCo
   const priceOfRole = (role: "teacher" | "summary") => costUsdOf(specOf(role, settings, config.models, env), env, config.prices);
   // The dearest split of an attempt's tokens: everything as input or everything as output.
   const dearest = (cost: ReturnType<typeof costUsdOf>, tokens: number) => {
-    const all = [cost({ inputTokens: tokens, cachedTokens: 0, outputTokens: 0 }), cost({ inputTokens: 0, cachedTokens: 0, outputTokens: tokens })];
+    const all = [
+      cost({ inputTokens: tokens, cachedTokens: 0, outputTokens: 0 }),
+      cost({ inputTokens: 0, cachedTokens: 0, outputTokens: tokens }),
+    ];
     return all.includes(null) ? null : Math.max(...(all as number[]));
   };
   const attempt = dearest(priceOfRole("teacher"), settings.maxAttemptTokens);
-  const replies = dearest(priceOfRole("summary"), (settings.reflectOutputTokens + 40_000) * 2 * settings.maxAttempts + (settings.skillOutputTokens + 40_000) * 6);
+  const replies = dearest(
+    priceOfRole("summary"),
+    (settings.reflectOutputTokens + 40_000) * 2 * settings.maxAttempts + (settings.skillOutputTokens + 40_000) * 6,
+  );
   const perTask = attempt === null || replies === null ? null : attempt * settings.maxAttempts + replies;
   const all = perTask === null ? null : perTask * runnable.length;
   const maxCostUsd = all === null ? null : config.maxCostUsd === null ? all : Math.min(all, config.maxCostUsd);
   const text = [
     `run ${config.run}: ${runnable.length} task(s), up to ${settings.maxAttempts} attempts each, ${config.parallel} at a time, teacher ${settings.model}, summary ${settings.summaryModel}`,
     ...config.tasks.map(({ task, dir, skipped }) => `  ${task}  ${dir}${skipped === null ? "" : `  skipped: ${skipped}`}`),
-    maxCostUsd === null ? "upper bound of the cost: unknown (no price for a model; see --prices)" : `upper bound of the cost: $${maxCostUsd.toFixed(2)}`,
+    maxCostUsd === null
+      ? "upper bound of the cost: unknown (no price for a model; see --prices)"
+      : `upper bound of the cost: $${maxCostUsd.toFixed(2)}`,
   ].join("\n");
   return { text, maxCostUsd, tasks: runnable.map(({ task }) => task) };
 }

@@ -31,7 +31,13 @@ export function sentenceOf(line: IdentifiedLine): string | null {
     case "skill_gen_call":
       return line["refused"] ? `distillation refused: ${String(line["refused"]).slice(0, 200)}` : "skill distilled";
     case "gate":
-      return line["passed"] ? `gate passed: ${line["path"]}` : `gate refused the skill: ${(line["findings"] as { severity: string; message: string }[]).filter((f) => f.severity === "error").map((f) => f.message).join("; ").slice(0, 300)}`;
+      return line["passed"]
+        ? `gate passed: ${line["path"]}`
+        : `gate refused the skill: ${(line["findings"] as { severity: string; message: string }[])
+            .filter((f) => f.severity === "error")
+            .map((f) => f.message)
+            .join("; ")
+            .slice(0, 300)}`;
     default:
       return null;
   }
@@ -53,13 +59,21 @@ const summaryOf = (report: TaskReport): string =>
   `${report.status} after ${report.attempts} attempt(s)${report.skill === null ? "" : `, skill ${report.skill}`}${report.error === null ? "" : `: ${report.error.message.slice(0, 300)}`}`;
 
 /** A live grid of tasks × attempts. `dispose` leaves the last frame on the screen. */
-export async function gridProgress(tasks: readonly string[], stream: NodeJS.WriteStream): Promise<{ observer: RunObserver; dispose(): void }> {
+export async function gridProgress(
+  tasks: readonly string[],
+  stream: NodeJS.WriteStream,
+): Promise<{ observer: RunObserver; dispose(): void }> {
   const { createLogUpdate } = await import("log-update");
   const update = createLogUpdate(stream);
   const rows = new Map<string, Row>(tasks.map((task) => [task, { cells: [], doing: "", done: "" }]));
   const width = Math.min(32, Math.max(4, ...tasks.map((task) => task.length)));
   const draw = () => {
-    const lines = [...rows].map(([task, row]) => `${task.slice(0, width).padEnd(width)}  ${row.cells.join(" ").padEnd(12)}  ${row.done || row.doing}`.slice(0, (stream.columns ?? 80) - 1));
+    const lines = [...rows].map(([task, row]) =>
+      `${task.slice(0, width).padEnd(width)}  ${row.cells.join(" ").padEnd(12)}  ${row.done || row.doing}`.slice(
+        0,
+        (stream.columns ?? 80) - 1,
+      ),
+    );
     update([styleText("bold", `${"task".padEnd(width)}  ${"attempts".padEnd(12)}  now`), ...lines].join("\n"));
   };
   const timer = setInterval(draw, FRAME_MS);

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { GenerationReport, TaskReport } from "../../formats/generation-report.js";
 import type { RunConfig } from "../../formats/run-config.js";
-import { LOG_FILE } from "../../formats/trajectory/run-log.js";
 import { readLog } from "../../formats/trajectory/read-log.js";
+import { LOG_FILE } from "../../formats/trajectory/run-log.js";
 import { scoredAttempts } from "../../state/attempt.js";
 import { SparkError } from "../../state/errors.js";
 import { addUsage, noUsage, type Usage } from "../../state/model.js";
@@ -20,13 +20,20 @@ export async function usageOfTask(runDir: string, task: string): Promise<Usage> 
 }
 
 /** One task's object: what its checkpointed state says, beside what its log says it cost. */
-export function taskReport(runDir: string, entry: RunConfig["tasks"][number], state: Partial<SkillGenerationState>, usage: Usage, failure: SparkError | null): TaskReport {
+export function taskReport(
+  runDir: string,
+  entry: RunConfig["tasks"][number],
+  state: Partial<SkillGenerationState>,
+  usage: Usage,
+  failure: SparkError | null,
+): TaskReport {
   const attempts = state.attempts ?? [];
   const scored = scoredAttempts(attempts);
   const last = attempts.at(-1);
   const endedByInfrastructure = last?.status === "INFRA_ERROR";
   const solved = solvedAttempt(attempts);
-  const status = entry.skipped !== null ? "skipped" : solved ? "solved" : endedByInfrastructure || scored.length === 0 ? "unscored" : "unsolved";
+  const status =
+    entry.skipped !== null ? "skipped" : solved ? "solved" : endedByInfrastructure || scored.length === 0 ? "unscored" : "unsolved";
   const gate = state.gateReport ?? null;
   const error =
     entry.skipped !== null
@@ -60,7 +67,23 @@ const missingSkill = (state: Partial<SkillGenerationState>): TaskReport["error"]
       ? { code: "skill-missing", message: "no usable reply for a skill; the verified attempt is kept: run `spark-skills distill RUN/TASK`" }
       : null;
 
-export function generationReport(runDir: string, config: RunConfig, tasks: TaskReport[], stoppedBy: GenerationReport["stoppedBy"]): GenerationReport {
-  const total = tasks.reduce((sum, { costUsd, inputTokens, outputTokens }) => addUsage(sum, { costUsd, inputTokens, outputTokens, cachedTokens: 0 }), noUsage);
-  return { run: config.run, dir: runDir, tasks, costUsd: total.costUsd, inputTokens: total.inputTokens, outputTokens: total.outputTokens, stoppedBy };
+export function generationReport(
+  runDir: string,
+  config: RunConfig,
+  tasks: TaskReport[],
+  stoppedBy: GenerationReport["stoppedBy"],
+): GenerationReport {
+  const total = tasks.reduce(
+    (sum, { costUsd, inputTokens, outputTokens }) => addUsage(sum, { costUsd, inputTokens, outputTokens, cachedTokens: 0 }),
+    noUsage,
+  );
+  return {
+    run: config.run,
+    dir: runDir,
+    tasks,
+    costUsd: total.costUsd,
+    inputTokens: total.inputTokens,
+    outputTokens: total.outputTokens,
+    stoppedBy,
+  };
 }

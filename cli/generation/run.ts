@@ -51,7 +51,10 @@ export interface RunOptions {
 /** Begins a run in a new folder. Throws SparkError `run-exists` when the name is taken. */
 export async function startRun(outDir: string, config: RunConfig, options: RunOptions): Promise<RunOutcome> {
   const runDir = resolve(outDir, config.run);
-  if (existsSync(runDir)) throw new SparkError(`${runDir} exists already; resume it with --resume ${config.run}, or choose another --run-name`, { code: "run-exists" });
+  if (existsSync(runDir))
+    throw new SparkError(`${runDir} exists already; resume it with --resume ${config.run}, or choose another --run-name`, {
+      code: "run-exists",
+    });
   try {
     await mkdir(runDir, { recursive: true });
   } catch (error) {
@@ -62,7 +65,11 @@ export async function startRun(outDir: string, config: RunConfig, options: RunOp
 }
 
 /** Goes on with a run; one that is finished is not touched and gives the same report. `changed` overrides caps, parallelism and the lease. */
-export async function resumeRun(runDir: string, changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "parallel" | "checkpoint">>, options: RunOptions): Promise<RunOutcome> {
+export async function resumeRun(
+  runDir: string,
+  changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "parallel" | "checkpoint">>,
+  options: RunOptions,
+): Promise<RunOutcome> {
   const config = { ...(await readRunConfig(runDir)), ...changed };
   const finished = await finishedReport(runDir);
   if (finished !== null) {
@@ -81,13 +88,20 @@ async function finishedReport(runDir: string): Promise<GenerationReport | null> 
   return parsed.success && parsed.data.stoppedBy === null ? parsed.data : null;
 }
 
-async function driveRun(runDir: string, config: RunConfig, { env, observer, capabilities: given, checkpointer: open = openCheckpointer }: RunOptions): Promise<RunOutcome> {
+async function driveRun(
+  runDir: string,
+  config: RunConfig,
+  { env, observer, capabilities: given, checkpointer: open = openCheckpointer }: RunOptions,
+): Promise<RunOutcome> {
   observer.say(`run: ${runDir}`);
   const lock = await lockRun(runDir);
   const runsDir = resolve(runDir, "..");
   const providers = lazyProviders(env);
   const interrupts = watchInterrupts(runDir, {
-    stopping: (how) => observer.say(`stopping (${how}): waiting for the running step, at most 5 s; press Ctrl-C again to stop at once and remove this run's containers`),
+    stopping: (how) =>
+      observer.say(
+        `stopping (${how}): waiting for the running step, at most 5 s; press Ctrl-C again to stop at once and remove this run's containers`,
+      ),
     force: (code) => void forceStop(config.run, providers, code),
   });
   try {
@@ -95,7 +109,12 @@ async function driveRun(runDir: string, config: RunConfig, { env, observer, capa
     try {
       const spent = (await Promise.all(config.tasks.map(({ task }) => usageOfTask(runDir, task)))).reduce(addUsage, noUsage);
       const runBudget = createRunBudget({ maxCostUsd: config.maxCostUsd, maxTokens: config.maxTokens }, spent);
-      const priced = new Map((["teacher", "summary"] as const).map((role) => [specOf(role, config.settings, config.models, env).model, costUsdOf(specOf(role, config.settings, config.models, env), env, config.prices)]));
+      const priced = new Map(
+        (["teacher", "summary"] as const).map((role) => [
+          specOf(role, config.settings, config.models, env).model,
+          costUsdOf(specOf(role, config.settings, config.models, env), env, config.prices),
+        ]),
+      );
       const limit = pLimit(config.parallel);
       const reports = await Promise.all(
         config.tasks.map((entry) =>
@@ -104,20 +123,42 @@ async function driveRun(runDir: string, config: RunConfig, { env, observer, capa
               runsDir,
               redact: createCapabilities({ env, models: config.models }).redact,
               costUsd: (model, tokens) => priced.get(model)?.(tokens) ?? null,
-              explorationConfig: { model: config.settings.model, agent: config.settings.agent, summary_model: config.settings.summaryModel, max_retries: config.settings.maxAttempts },
+              explorationConfig: {
+                model: config.settings.model,
+                agent: config.settings.agent,
+                summary_model: config.settings.summaryModel,
+                max_retries: config.settings.maxAttempts,
+                pdi: config.settings.pdi,
+              },
               onLine: (line) => observer.line(entry.task, line),
             });
-            const budget = createRunBudget({ maxCostUsd: config.maxTaskCostUsd, maxTokens: config.maxTaskTokens }, await usageOfTask(runDir, entry.task), runBudget);
-            const capabilities = { ...createCapabilities({ env, runsDir, models: config.models, prices: config.prices, budget }), ...sandboxOf(providers), ...given };
-            const graph = compileObserved(createSkillGenerationGraph(capabilities), { name: "skill-generation", checkpointer: checkpointer.saver, log });
+            const budget = createRunBudget(
+              { maxCostUsd: config.maxTaskCostUsd, maxTokens: config.maxTaskTokens },
+              await usageOfTask(runDir, entry.task),
+              runBudget,
+            );
+            const capabilities = {
+              ...createCapabilities({ env, runsDir, models: config.models, prices: config.prices, budget }),
+              ...sandboxOf(providers),
+              ...given,
+            };
+            const graph = compileObserved(createSkillGenerationGraph(capabilities), {
+              name: "skill-generation",
+              checkpointer: checkpointer.saver,
+              log,
+            });
             return driveTask({ runDir, config, entry, graph, log, interrupts, observer, runBudget });
           }),
         ),
       );
-      const stoppedBy = interrupts.stoppedBy() ?? (reports.some(({ error }) => error?.code === "budget-reached") ? (runBudget.reached() ?? "cost") : null);
+      const stoppedBy =
+        interrupts.stoppedBy() ?? (reports.some(({ error }) => error?.code === "budget-reached") ? (runBudget.reached() ?? "cost") : null);
       const report = generationReport(runDir, config, reports, stoppedBy);
       await writeAtomically(join(runDir, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
-      if (stoppedBy !== null) observer.say(`stopped by ${stoppedBy}; resume with: spark-skills generate --resume ${runDir}${stoppedBy === "signal" && config.settings.leaseSec > 0 ? ` (running containers are kept for ${config.settings.leaseSec} s)` : ""}`);
+      if (stoppedBy !== null)
+        observer.say(
+          `stopped by ${stoppedBy}; resume with: spark-skills generate --resume ${runDir}${stoppedBy === "signal" && config.settings.leaseSec > 0 ? ` (running containers are kept for ${config.settings.leaseSec} s)` : ""}`,
+        );
       return { report, exitCode: exitCodeOf(report, interrupts.exitCode()) };
     } finally {
       await checkpointer.close();
@@ -148,7 +189,8 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
   const invocation = { configurable: { thread_id: threadIdOf(address) } };
   const before = await graph.getState(invocation);
   const state = (before.values ?? {}) as Partial<SkillGenerationState>;
-  const report = async (values: Partial<SkillGenerationState>, failure: SparkError | null) => taskReport(runDir, entry, values, await usageOfTask(runDir, entry.task), failure);
+  const report = async (values: Partial<SkillGenerationState>, failure: SparkError | null) =>
+    taskReport(runDir, entry, values, await usageOfTask(runDir, entry.task), failure);
   const begun = before.createdAt !== undefined;
   if (entry.skipped !== null) return report(state, null);
   if (begun && before.next.length === 0) {
@@ -158,7 +200,11 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
   const solver = await solvedElsewhere(config, entry);
   if (solver !== null) return { ...(await report({}, null)), status: "skipped", error: { code: "task-unsupported", message: solver } };
   if (interrupts.stoppedBy() !== null) return report(state, null);
-  if (runBudget.reached() !== null) return report(state, new SparkError(`the run's cap on ${runBudget.reached()} is reached; resume with a higher one`, { code: "budget-reached" }));
+  if (runBudget.reached() !== null)
+    return report(
+      state,
+      new SparkError(`the run's cap on ${runBudget.reached()} is reached; resume with a higher one`, { code: "budget-reached" }),
+    );
   if (begun) await log.reconcile(address, state);
   observer.task(entry.task, "started");
   let failure: SparkError | null = null;
@@ -174,10 +220,12 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
     } as never);
   } catch (error) {
     if (SparkError.isInstance(error)) failure = error;
-    else if (!isGraphDrained(error) && !interrupts.signal.aborted) failure = new SparkError(messageOf(error), { code: "internal", cause: error });
+    else if (!isGraphDrained(error) && !interrupts.signal.aborted)
+      failure = new SparkError(messageOf(error), { code: "internal", cause: error });
   }
   const stopped = interrupts.stoppedBy();
-  if (stopped !== null || failure?.code === "budget-reached") await log.write(address, { type: "run_stop", id: `run_stop:${Date.now()}`, reason: stopped ?? runBudget.reached() ?? "cost" });
+  if (stopped !== null || failure?.code === "budget-reached")
+    await log.write(address, { type: "run_stop", id: `run_stop:${Date.now()}`, reason: stopped ?? runBudget.reached() ?? "cost" });
   const values = ((await graph.getState(invocation)).values ?? {}) as Partial<SkillGenerationState>;
   const finished = await report(values, stopped === null ? failure : null);
   await rememberSolved(config, entry, finished);
@@ -196,7 +244,10 @@ async function solvedElsewhere(config: RunConfig, { task }: RunConfig["tasks"][n
 
 async function rememberSolved(config: RunConfig, { task }: RunConfig["tasks"][number], report: TaskReport): Promise<void> {
   if (config.sharedResultDir === null || report.status !== "solved") return;
-  await writeAtomically(join(config.sharedResultDir, `${task}.json`), `${JSON.stringify({ task, run: config.run, model: config.settings.model, skill: report.skill }, null, 2)}\n`);
+  await writeAtomically(
+    join(config.sharedResultDir, `${task}.json`),
+    `${JSON.stringify({ task, run: config.run, model: config.settings.model, skill: report.skill }, null, 2)}\n`,
+  );
 }
 
 /** Second Ctrl-C: nothing of this run stays. */
@@ -214,9 +265,12 @@ export function exitCodeOf(report: GenerationReport, signalCode: 130 | 143): num
   if (report.stoppedBy === "cancel") return 130;
   if (report.stoppedBy !== null) return EXIT_CODES.budget;
   if (report.tasks.some(({ attempts }) => attempts > 0)) return 0;
-  const kinds = report.tasks.flatMap(({ error }) => (error && error.code in errorKinds ? [errorKinds[error.code as keyof typeof errorKinds] as ErrorKind] : []));
+  const kinds = report.tasks.flatMap(({ error }) =>
+    error && error.code in errorKinds ? [errorKinds[error.code as keyof typeof errorKinds] as ErrorKind] : [],
+  );
   if (kinds.includes("provider")) return EXIT_CODES.provider;
   if (kinds.includes("environment")) return EXIT_CODES.environment;
-  if (report.tasks.length > 0 && report.tasks.every(({ status }) => status === "skipped")) return report.tasks.some(({ error }) => error?.message.startsWith("already solved")) ? 0 : EXIT_CODES.usage;
+  if (report.tasks.length > 0 && report.tasks.every(({ status }) => status === "skipped"))
+    return report.tasks.some(({ error }) => error?.message.startsWith("already solved")) ? 0 : EXIT_CODES.usage;
   return EXIT_CODES.error;
 }

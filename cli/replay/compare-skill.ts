@@ -24,7 +24,8 @@ export function compareSkill(recording: Recording, { skills, gates }: Replayed):
     const isRefusedReply = text === null && recorded !== null && ours?.refused != null && plain(ours.reply) === recorded;
     found.push({ where: "skill text", ...firstDifference(recorded, text), because: isRefusedReply ? refusal : null });
   }
-  if ((recorded !== null) !== published) found.push({ where: "skill published", recorded: recorded !== null, ours: published, because: recorded === null ? null : refusal });
+  if ((recorded !== null) !== published)
+    found.push({ where: "skill published", recorded: recorded !== null, ours: published, because: recorded === null ? null : refusal });
   return found;
 }
 

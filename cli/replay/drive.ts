@@ -8,7 +8,13 @@ import { createSkillGenerationGraph } from "../../graphs/skill-generation.js";
 import type { AttemptRecord } from "../../state/attempt.js";
 import type { PdiRecord } from "../../state/pdi.js";
 import type { GateReport } from "../../state/skill.js";
-import { type GuidanceRecord, type MemoRecord, type SkillGenerationContext, type SkillGenerationUpdate, skillGenerationSettingsSchema } from "../../state/skill-generation.js";
+import {
+  type GuidanceRecord,
+  type MemoRecord,
+  type SkillGenerationContext,
+  type SkillGenerationUpdate,
+  skillGenerationSettingsSchema,
+} from "../../state/skill-generation.js";
 import type { Capabilities } from "../../tools/capabilities.js";
 import { createReplay } from "../../tools/replay.js";
 
@@ -50,10 +56,16 @@ export async function driveGraph(recording: Recording): Promise<Replayed> {
       sandbox: async () => provider,
       model: async (role) => (role === "teacher" ? teacher : summary),
       hostEnvironment: () => ({}),
+      ownKeyNames: [],
       redact: (text) => text,
     };
     const graph = createSkillGenerationGraph(capabilities).compile({ name: "replay" });
-    const updates = await graph.stream({ task }, { configurable: { thread_id: threadIdOf(address) }, context: settingsFor(recording), recursionLimit: RECURSION_LIMIT, streamMode: "updates" } as never);
+    const updates = await graph.stream({ task }, {
+      configurable: { thread_id: threadIdOf(address) },
+      context: settingsFor(recording),
+      recursionLimit: RECURSION_LIMIT,
+      streamMode: "updates",
+    } as never);
     const store = new TaskDirectory(runsDir, address);
     const replayed: Replayed = { played, attempts: [], memos: [], pdi: [], guidance: [], skills: [], gates: [] };
     for await (const chunk of updates as AsyncIterable<Record<string, Partial<SkillGenerationUpdate> | null>>)

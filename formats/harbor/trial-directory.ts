@@ -48,7 +48,8 @@ export async function writeTrialDirectory(
     timeoutMultiplier,
     usage: rollout.model === null ? null : rollout.usage,
     rewards: record.rewards ?? (record.reward === null ? null : { reward: record.reward }),
-    exception: error === null ? null : { type: HARBOR_EXCEPTIONS[error.code] ?? error.code, message: error.message, occurredAt: finishedAt },
+    exception:
+      error === null ? null : { type: HARBOR_EXCEPTIONS[error.code] ?? error.code, message: error.message, occurredAt: finishedAt },
     startedAt: rollout.startedAt,
     finishedAt,
     environmentSetup: null,

@@ -117,10 +117,8 @@ async function memoLines(memo: MemoRecord, before: MemoRecord | null, store: Tas
   return lines;
 }
 
-const pdiLine = (record: PdiRecord): IdentifiedLine => ({
-  type: "pdi_snapshot",
-  id: `pdi_snapshot:${record.id}`,
-  attempt: record.attempt,
+/** The numbers of an observation with the wire's names. */
+export const pdiWire = (record: PdiRecord) => ({
   step: record.step,
   proxy_exec: rounded(record.proxyExec),
   proxy_plan: rounded(record.proxyPlan),
@@ -130,6 +128,13 @@ const pdiLine = (record: PdiRecord): IdentifiedLine => ({
   weighted_pdi: rounded(record.weightedPdi),
   triggered: record.triggered,
   level: record.level,
+});
+
+const pdiLine = (record: PdiRecord): IdentifiedLine => ({
+  type: "pdi_snapshot",
+  id: `pdi_snapshot:${record.id}`,
+  attempt: record.attempt,
+  ...pdiWire(record),
   method: record.method,
 });
 

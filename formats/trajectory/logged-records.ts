@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { attemptRecordSchema } from "../../state/attempt.js";
+import { upsert } from "../../state/channels.js";
 import { pdiRecordSchema } from "../../state/pdi.js";
 import { gateReportSchema, skillRecordSchema } from "../../state/skill.js";
 import { guidanceRecordSchema, memoRecordSchema } from "../../state/skill-generation.js";
@@ -39,4 +40,10 @@ export function unseen(update: LoggedState, seen: ReadonlySet<string>): LoggedSt
   }
   for (const kind of SINGLES) if (update[kind] && !seen.has(`${kind}:${update[kind].id}`)) left[kind] = update[kind];
   return left;
+}
+
+/** A state after an update, as the channels' reducers make it. */
+export function merged(state: LoggedState, update: LoggedState): LoggedState {
+  const lists = Object.fromEntries(LISTS.map((kind) => [kind, upsert<{ id: string }>(state[kind] ?? [], update[kind] ?? [])]));
+  return { ...state, ...update, ...lists } as LoggedState;
 }

@@ -4,8 +4,8 @@ import { z } from "zod";
 import { messageOf, SparkError } from "../../state/errors.js";
 import type { PdiMethod } from "../../state/pdi.js";
 import { failedTestLines } from "../../state/test-summary.js";
-import { type AttemptsFile, readAttemptsFile, readIfThere } from "./attempts-file.js";
 import { type LineOf, type PdiFields, pdiFieldsSchema } from "./events.js";
+import { type AttemptsCopy, readAttempts, readIfThere } from "./read-attempts.js";
 import { linesOf, readJsonLines, readWholeLog } from "./read-log.js";
 
 /** What one reflection of a run gives to PDI, and what the run recorded. */
@@ -75,7 +75,7 @@ const reflectionsOf = (calls: readonly LineOf<"reflect_call">[], recorded: Reado
 };
 
 /** The reflections as `attempts.json` has them: every memo but the last in its history, in order, one after each failed attempt. */
-const reflectionsFrom = (file: AttemptsFile, attempts: readonly number[]): Reflection[] => {
+const reflectionsFrom = (file: AttemptsCopy, attempts: readonly number[]): Reflection[] => {
   const memos = [...file.memo_history, file.exploration_memo ?? ""].filter((memo) => memo !== "");
   return memos.map((memoAfter, index) => ({ attempt: attempts[index] ?? index, memoBefore: memos[index - 1] ?? "", memoAfter }));
 };
@@ -90,7 +90,7 @@ export const skillBeside = async (folder: string, lines: Awaited<ReturnType<type
 const readTrajectory = async (source: string): Promise<PdiSeries> => {
   const folder = dirname(source);
   const { lines } = await readWholeLog(source);
-  const file = await readAttemptsFile(join(folder, "attempts.json"));
+  const file = await readAttempts(join(folder, "attempts.json"));
   const results = new Map(linesOf(lines, "execution_result").map((line) => [line.attempt, line]));
   const snapshots = new Map(linesOf(lines, "pdi_snapshot").map((line) => [line.attempt, line]));
 

@@ -4,8 +4,8 @@ import { z } from "zod";
 import { messageOf, SparkError } from "../../state/errors.js";
 import type { PdiMethod, PdiMode } from "../../state/pdi.js";
 import { scalarReward } from "../harbor/reward.js";
-import { type AttemptsFile, readAttemptsFile } from "./attempts-file.js";
 import type { LineOf, TrajectoryLine } from "./events.js";
+import { type AttemptsCopy, readAttempts } from "./read-attempts.js";
 import { linesOf, readWholeLog } from "./read-log.js";
 import { skillBeside } from "./read-pdi.js";
 
@@ -53,7 +53,7 @@ export interface Recording {
   /** The SKILL.md that the run published. */
   skill: string | null;
   /** The same facts where a recording writes them a second time. */
-  copies: { file: AttemptsFile | null; summary: LineOf<"task_summary"> | null };
+  copies: { file: AttemptsCopy | null; summary: LineOf<"task_summary"> | null };
 }
 
 /**
@@ -64,10 +64,11 @@ export async function readRecording(path: string): Promise<Recording> {
   const source = await logOf(resolve(path));
   const folder = dirname(source);
   const { lines } = await readWholeLog(source);
-  const file = await readAttemptsFile(join(folder, "attempts.json"));
+  const file = await readAttempts(join(folder, "attempts.json"));
   const summary = linesOf(lines, "task_summary").at(-1) ?? null;
   const attempts = lines.flatMap(attemptOf);
-  if (attempts.length === 0) throw new SparkError(`${source}: no execution_result in it, so there is nothing to replay; give a run's log`, { code: "file-invalid" });
+  if (attempts.length === 0)
+    throw new SparkError(`${source}: no execution_result in it, so there is nothing to replay; give a run's log`, { code: "file-invalid" });
   const reflected = linesOf(lines, "reflect_call");
   const distilled = linesOf(lines, "skill_gen_call");
   const task = summary?.task_name || basename(folder);
@@ -79,7 +80,11 @@ export async function readRecording(path: string): Promise<Recording> {
     instruction: instructionOf(distilled[0]?.user_prompt ?? "") ?? task,
     model: typeof config["model"] === "string" && config["model"] !== "" ? config["model"] : summaryModel,
     summaryModel,
-    maxAttempts: file?.max_retries ?? wholeNumber(config["max_retries"]) ?? wholeNumber(config["maxAttempts"]) ?? attempts.filter(({ counted }) => counted).length,
+    maxAttempts:
+      file?.max_retries ??
+      wholeNumber(config["max_retries"]) ??
+      wholeNumber(config["maxAttempts"]) ??
+      attempts.filter(({ counted }) => counted).length,
     pdi: file?.pdi?.enabled === false ? "off" : file?.pdi?.observe_only === true ? "observe" : "on",
     pdiMethod: linesOf(lines, "pdi_snapshot").find(({ method }) => method !== undefined)?.method ?? "token_overlap",
     attempts,
@@ -92,18 +97,43 @@ export async function readRecording(path: string): Promise<Recording> {
 
 async function logOf(path: string): Promise<string> {
   const entry = await stat(path).catch((error: unknown) => {
-    throw new SparkError(`${path}: ${messageOf(error)}; give the folder of a recorded run or its trajectory.jsonl`, { code: "file-missing", cause: error });
+    throw new SparkError(`${path}: ${messageOf(error)}; give the folder of a recorded run or its trajectory.jsonl`, {
+      code: "file-missing",
+      cause: error,
+    });
   });
   return entry.isDirectory() ? join(path, "trajectory.jsonl") : path;
 }
 
 function attemptOf(line: TrajectoryLine): RecordedAttempt[] {
   if (line.type === "infra_failure")
-    return [{ attempt: line.attempt, status: "INFRA_ERROR", reward: null, counted: false, commands: "", output: "", verdict: null, exception: `${line.error.code}: ${line.error.message}` }];
+    return [
+      {
+        attempt: line.attempt,
+        status: "INFRA_ERROR",
+        reward: null,
+        counted: false,
+        commands: "",
+        output: "",
+        verdict: null,
+        exception: `${line.error.code}: ${line.error.message}`,
+      },
+    ];
   if (line.type !== "execution_result") return [];
   const { attempt, status, reward } = line;
   const exception = exceptionOf(line.result_json) ?? line.error ?? "";
-  return [{ attempt, status, reward, counted: true, commands: line.agent_commands, output: line.agent_stdout_full, verdict: verdictOf(line), exception }];
+  return [
+    {
+      attempt,
+      status,
+      reward,
+      counted: true,
+      commands: line.agent_commands,
+      output: line.agent_stdout_full,
+      verdict: verdictOf(line),
+      exception,
+    },
+  ];
 }
 
 /** The part of a trial's result.json that says what was judged. Source: specs/harbor.md 9. */
@@ -129,9 +159,15 @@ function verdictOf(line: LineOf<"execution_result">): RecordedAttempt["verdict"]
   return { reward, files };
 }
 
-const replyOf = (line: LineOf<"reflect_call"> | LineOf<"skill_gen_call">): RecordedReply => ({ text: line.response, inputTokens: line.input_tokens, outputTokens: line.output_tokens });
+const replyOf = (line: LineOf<"reflect_call"> | LineOf<"skill_gen_call">): RecordedReply => ({
+  text: line.response,
+  inputTokens: line.input_tokens,
+  outputTokens: line.output_tokens,
+});
 
 /** The release's distillation prompt quotes the instruction under its first heading. */
-const instructionOf = (prompt: string): string | undefined => /### Task Pattern:\n([\s\S]+?)\n### Success Execution Chain/.exec(prompt)?.[1]?.trim() || undefined;
+const instructionOf = (prompt: string): string | undefined =>
+  /### Task Pattern:\n([\s\S]+?)\n### Success Execution Chain/.exec(prompt)?.[1]?.trim() || undefined;
 
-const wholeNumber = (value: unknown): number | undefined => (typeof value === "number" && Number.isInteger(value) && value > 0 ? value : undefined);
+const wholeNumber = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isInteger(value) && value > 0 ? value : undefined;

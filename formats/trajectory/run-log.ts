@@ -12,9 +12,10 @@ import { nextAttempt, retriesOfAttempt } from "../../state/skill-generation.js";
 import { type RunAddress, TaskDirectory } from "../run-directory.js";
 import { type IdentifiedLine, LogFile } from "./log-file.js";
 import { type LoggedState, linesOfState, summaryLine } from "./log-lines.js";
-import { keysOf, recordsOf, unseen } from "./logged-records.js";
+import { keysOf, merged, recordsOf, unseen } from "./logged-records.js";
 import { readLog } from "./read-log.js";
 import { addressFor, conversationOf, ordinal, outside, type Span, Spans } from "./spans.js";
+import { writeAttemptsFile } from "./write-attempts.js";
 
 export const RUN_LOG_NAME = "spark-skills-run-log";
 export const LOG_FILE = "trajectory.jsonl";
@@ -214,6 +215,7 @@ export class RunLog extends BaseCallbackHandler {
       address,
       lines.filter((line) => line.id !== undefined && !log.ids.has(line.id)),
     );
+    await this.#writeAttempts(null, address, state);
   }
 
   /** A line of the program itself, e.g. `run_stop`. */
@@ -239,6 +241,14 @@ export class RunLog extends BaseCallbackHandler {
         )
       : lines;
     await this.#append(span, span.address, fresh);
+    await this.#writeAttempts(span.root, span.address, merged(span.state as LoggedState, update));
+  }
+
+  /** The overview beside the log. */
+  async #writeAttempts(root: string | null, address: RunAddress, state: LoggedState): Promise<void> {
+    await this.#guard(root, address, () =>
+      writeAttemptsFile(this.#store(address), address.task, state, this.#options.explorationConfig ?? {}),
+    );
   }
 
   /** The closing line, when the run was a graph that ends with attempts and no graph inside it has written one. */

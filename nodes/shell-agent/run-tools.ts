@@ -16,14 +16,16 @@ export function pendingToolCalls(messages: readonly BaseMessage[]): ToolCall[] {
  * Runs the next pending tool call. One call a superstep: after a crash at most the command that was running is repeated,
  * also when the model asked for several at once.
  */
-export const createRunTools = () => async (state: ShellAgentState, config: LangGraphRunnableConfig): Promise<ShellAgentUpdate> => {
-  const session = agentSessionOf(config);
-  session.clock.start(state.activeMs);
-  const [call] = pendingToolCalls(state.messages);
-  if (call === undefined) return {};
-  const asked = new AIMessage({ content: "", tool_calls: [call] });
-  const answers = (await new ToolNode(session.tools).invoke([asked], config)) as BaseMessage[];
-  config.signal?.throwIfAborted();
-  if (session.shell.failure) throw session.shell.failure;
-  return { messages: answers, activeMs: session.clock.elapsedMs() };
-};
+export const createRunTools =
+  () =>
+  async (state: ShellAgentState, config: LangGraphRunnableConfig): Promise<ShellAgentUpdate> => {
+    const session = agentSessionOf(config);
+    session.clock.start(state.activeMs);
+    const [call] = pendingToolCalls(state.messages);
+    if (call === undefined) return {};
+    const asked = new AIMessage({ content: "", tool_calls: [call] });
+    const answers = (await new ToolNode(session.tools).invoke([asked], config)) as BaseMessage[];
+    config.signal?.throwIfAborted();
+    if (session.shell.failure) throw session.shell.failure;
+    return { messages: answers, activeMs: session.clock.elapsedMs() };
+  };

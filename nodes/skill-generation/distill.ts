@@ -10,7 +10,14 @@ import { cutText } from "../../state/cut-text.js";
 import { SparkError } from "../../state/errors.js";
 import { settingsOf } from "../../state/settings.js";
 import type { GateReport, ModelCall, SkillRecord } from "../../state/skill.js";
-import { currentMemo, type MemoRecord, type SkillGenerationSettings, type SkillGenerationUpdate, skillGenerationSettingsSchema, solvedAttempt } from "../../state/skill-generation.js";
+import {
+  currentMemo,
+  type MemoRecord,
+  type SkillGenerationSettings,
+  type SkillGenerationUpdate,
+  skillGenerationSettingsSchema,
+  solvedAttempt,
+} from "../../state/skill-generation.js";
 import type { HarborTask } from "../../state/task.js";
 import type { Writes } from "../../state/writes.js";
 import { askText } from "../../tools/ask-text.js";
@@ -52,31 +59,52 @@ export const createDistill =
     for (let reply = 0; reply < REPLIES; reply += 1) {
       const system = renderPrompt("distillSystem", {}, prompts);
       const before = round === 0 ? "" : `\n\nThe version before:\n\n${await store.text(state.skill?.text ?? null)}`;
-      const listed = round === 0 ? "" : findings.map((finding) => `- ${finding.rule}${finding.line === null ? "" : ` (line ${finding.line})`}: ${finding.message}`).join("\n") + before;
+      const listed =
+        round === 0
+          ? ""
+          : findings
+              .map((finding) => `- ${finding.rule}${finding.line === null ? "" : ` (line ${finding.line})`}: ${finding.message}`)
+              .join("\n") + before;
       const user = renderPrompt("distillUser", { ...evidence, findings: listed, refused }, prompts);
       const answer = await askText({ handle, store, budget: capabilities.budget, system, user }, config);
       const parsed = answer.problem === null ? parseSkillReply(answer.text) : { problem: answer.problem };
       refused = "problem" in parsed ? parsed.problem : "";
       calls.push({ ...answer.call, refused: refused || null });
-      if (!("problem" in parsed)) return { skill: { id, attempt: solved.attempt, round, name: parsed.name, text: await store.put(parsed.text, "md"), calls } };
+      if (!("problem" in parsed))
+        return { skill: { id, attempt: solved.attempt, round, name: parsed.name, text: await store.put(parsed.text, "md"), calls } };
     }
     return { skill: { id, attempt: solved.attempt, round, name: null, text: null, calls } };
   };
 
 /** The six evidence blocks of spark.md section 2, each within its budget. */
-async function evidenceOf(state: DistillSlice, solved: AttemptRecord, task: HarborTask, settings: SkillGenerationSettings, store: TaskDirectory) {
+async function evidenceOf(
+  state: DistillSlice,
+  solved: AttemptRecord,
+  task: HarborTask,
+  settings: SkillGenerationSettings,
+  store: TaskDirectory,
+) {
   const commands = commandsFileSchema.parse(JSON.parse((await store.text(solved.rollout.commands)) || "[]"));
-  const executed = await Promise.all(commands.map(async (record) => ({ command: record.command, exitCode: record.exitCode, output: await store.text(record.output) })));
+  const executed = await Promise.all(
+    commands.map(async (record) => ({ command: record.command, exitCode: record.exitCode, output: await store.text(record.output) })),
+  );
   const produced = JSON.parse((await store.text(solved.rollout.produced)) || "[]") as ProducedFile[];
   const failures = scoredAttempts(state.attempts).filter((record) => record !== solved);
-  const ends = failures.map((record) => `- attempt ${record.attempt + 1}: ${record.status}, reward ${record.reward}, ${record.passed} of ${record.total} tests${record.rollout.stopDetail === "" ? "" : `, ${record.rollout.stopDetail}`}`);
+  const ends = failures.map(
+    (record) =>
+      `- attempt ${record.attempt + 1}: ${record.status}, reward ${record.reward}, ${record.passed} of ${record.total} tests${record.rollout.stopDetail === "" ? "" : `, ${record.rollout.stopDetail}`}`,
+  );
   const memo = await store.text(currentMemo(state.memos)?.memo ?? null);
   return {
     task: task.directory,
     instruction: cutText(task.instruction, settings.instructionCharacters, "start"),
     executionChain: executionChain(executed, produced, settings.agentOutputCharacters),
     verification: `The task's verifier gave reward ${solved.reward}; ${solved.passed} of ${solved.total} checks passed.`,
-    lessons: cutText([memo, ends.length === 0 ? "" : `How the failed attempts ended:\n${ends.join("\n")}`].filter((part) => part !== "").join("\n\n"), settings.memoCharacters, "end"),
+    lessons: cutText(
+      [memo, ends.length === 0 ? "" : `How the failed attempts ended:\n${ends.join("\n")}`].filter((part) => part !== "").join("\n\n"),
+      settings.memoCharacters,
+      "end",
+    ),
     environment: cutText(await environmentText(task), settings.environmentCharacters, "start"),
     rawTail: cutText(await store.text(solved.rollout.output), TAIL_CHARACTERS, "end"),
   };

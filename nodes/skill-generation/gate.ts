@@ -24,7 +24,8 @@ export const createGate =
     const settings = settingsOf(skillGenerationSettingsSchema, config);
     const { store, id, address } = runPlaceOf(config, state.task, capabilities);
     const record = state.skill;
-    if (record === null || record.text === null || record.name === null) throw new SparkError("gate was reached without a distilled skill", { code: "internal" });
+    if (record === null || record.text === null || record.name === null)
+      throw new SparkError("gate was reached without a distilled skill", { code: "internal" });
     const task = await readTask(state.task);
     const skill = { directory: record.name, text: await store.text(record.text), files: {} };
     const { passed, findings } = await runGate({ skill, task });

@@ -13,8 +13,16 @@ export const createIntervene =
   async (state: { pdi: PdiRecord[] }, config: LangGraphRunnableConfig): Promise<Writes<SkillGenerationUpdate, "guidance">> => {
     const settings = settingsOf(skillGenerationSettingsSchema, config);
     const observation = state.pdi.at(-1);
-    if (observation === undefined || observation.level === null) throw new SparkError("intervene was reached without a triggered observation", { code: "internal" });
+    if (observation === undefined || observation.level === null)
+      throw new SparkError("intervene was reached without a triggered observation", { code: "internal" });
     const prompts = { settings, overrides: capabilities.prompts as never };
     const text = renderPrompt(observation.level === "strong" ? "strongIntervention" : "softIntervention", {}, prompts);
-    return { guidance: { id: config.executionInfo?.taskId ?? crypto.randomUUID(), afterAttempt: observation.attempt, level: observation.level, text } };
+    return {
+      guidance: {
+        id: config.executionInfo?.taskId ?? crypto.randomUUID(),
+        afterAttempt: observation.attempt,
+        level: observation.level,
+        text,
+      },
+    };
   };

@@ -28,7 +28,11 @@ export const createPdiCheck =
     if (settings.pdi === "off" || memo === undefined || !memo.accepted) return {};
     const { store, id } = runPlaceOf(config, state.task, capabilities);
     const observations = await Promise.all(state.memos.filter((record) => record.accepted).map((record) => textsOf(record, state, store)));
-    const values = observePdi(state.pdi, { ...observations.at(-1)!, method: settings.pdiMethod, vocabulary: trajectoryVocabulary(observations) });
+    const values = observePdi(state.pdi, {
+      ...observations.at(-1)!,
+      method: settings.pdiMethod,
+      vocabulary: trajectoryVocabulary(observations),
+    });
     return { pdi: { ...values, id, attempt: memo.attempt, method: settings.pdiMethod } };
   };
 

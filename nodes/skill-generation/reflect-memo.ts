@@ -60,7 +60,8 @@ export const createReflectMemo =
       const answer = await askText({ handle, store, budget: capabilities.budget, system, user }, config);
       const problem = answer.problem ?? checkMemo(answer.text, { maxCharacters: settings.memoCharacters }).join("; ");
       calls.push({ ...answer.call, refused: problem || null });
-      if (problem === "") return { memos: { id, attempt: last.attempt, accepted: true, memo: await store.put(answer.text.trim(), "md"), problems, calls } };
+      if (problem === "")
+        return { memos: { id, attempt: last.attempt, accepted: true, memo: await store.put(answer.text.trim(), "md"), problems, calls } };
       problems.push(problem);
     }
     return { memos: { id, attempt: last.attempt, accepted: false, memo: before, problems, calls } };

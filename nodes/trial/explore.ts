@@ -1,7 +1,7 @@
 import type { LangGraphRunnableConfig } from "@langchain/langgraph";
 import { readTask } from "../../formats/harbor/read-task.js";
-import { memoWithoutNextStrategy } from "../../formats/memo.js";
 import { verifierText } from "../../formats/harbor/verifier-text.js";
+import { memoWithoutNextStrategy } from "../../formats/memo.js";
 import { renderPrompt } from "../../prompts/skill-generation/prompts.js";
 import { type AttemptRecord, type Rollout, scoredAttempts, type VerifierMode } from "../../state/attempt.js";
 import { cutText } from "../../state/cut-text.js";
@@ -22,8 +22,8 @@ import type { HarborTask } from "../../state/task.js";
 import type { Writes } from "../../state/writes.js";
 import type { Capabilities } from "../../tools/capabilities.js";
 import { converse, isBegun, type ShellAgentRunnable } from "../../tools/converse.js";
-import { producedFiles } from "../../tools/produced-files.js";
 import { decideVerifier } from "../../tools/preflight.js";
+import { producedFiles } from "../../tools/produced-files.js";
 import { type RunPlace, runPlaceOf } from "../../tools/run-place.js";
 import { agentTimeoutMs, runSolution } from "../../tools/run-solution.js";
 import type { ImageRef, Sandbox } from "../../tools/sandbox/sandbox.js";
@@ -53,16 +53,36 @@ export const createExplore =
       const provider = await capabilities.sandbox(settings.sandbox, task);
       const before = scoredAttempts(state.attempts).at(-1);
       if (before !== undefined && before.rollout.backend !== provider.name)
-        throw new SparkError(`earlier attempts ran on ${before.rollout.backend}, now only ${provider.name} answers; rewards of different backends are never mixed: start ${before.rollout.backend} again or a new run`, {
-          code: "docker-unavailable",
-        });
-      const trial: TrialPlace = { provider, task, settings, run: place.address.run, hostEnvironment: capabilities.hostEnvironment(settings.allowEnv), ownKeyNames: capabilities.ownKeyNames, signal: config.signal };
+        throw new SparkError(
+          `earlier attempts ran on ${before.rollout.backend}, now only ${provider.name} answers; rewards of different backends are never mixed: start ${before.rollout.backend} again or a new run`,
+          {
+            code: "docker-unavailable",
+          },
+        );
+      const trial: TrialPlace = {
+        provider,
+        task,
+        settings,
+        run: place.address.run,
+        hostEnvironment: capabilities.hostEnvironment(settings.allowEnv),
+        ownKeyNames: capabilities.ownKeyNames,
+        signal: config.signal,
+      };
       rollout.backend = provider.name;
       const explored = await explore({ capabilities, agent, state, settings, place, task, trial, config }, rollout);
       return { rollout: { ...explored, finishedAt: new Date().toISOString() } };
     } catch (error) {
       if (config.signal?.aborted || !isInfrastructure(error)) throw error;
-      return { rollout: { ...rollout, stop: "error", stopDetail: error.message, error: { code: error.code, message: error.message }, infrastructure: true, finishedAt: new Date().toISOString() } };
+      return {
+        rollout: {
+          ...rollout,
+          stop: "error",
+          stopDetail: error.message,
+          error: { code: error.code, message: error.message },
+          infrastructure: true,
+          finishedAt: new Date().toISOString(),
+        },
+      };
     }
   };
 
@@ -91,18 +111,35 @@ async function explore(exploration: Exploration, rollout: Rollout): Promise<Roll
     const produced = await place.store.put(JSON.stringify(await producedFiles(sandbox)), "json");
     const snapshot = decision.mode === "shared" ? null : (snapshotBefore ?? (await sandbox.snapshot(place.container)).snapshot);
     keep = true;
-    return { ...rollout, ...work, isolation: [...sandbox.isolation], verifier: decision.mode, verifierProven: decision.proven, snapshot, container: place.container, listening, produced };
+    return {
+      ...rollout,
+      ...work,
+      isolation: [...sandbox.isolation],
+      verifier: decision.mode,
+      verifierProven: decision.proven,
+      snapshot,
+      container: place.container,
+      listening,
+      produced,
+    };
   } catch (error) {
     // What can be resumed keeps its container for the lease; a recorded infrastructure failure removes it.
     keep = exploration.config.signal?.aborted === true || !isInfrastructure(error);
-    throw SparkError.isInstance(error) && error.code === "sandbox-lost" ? new SparkError(error.message, { code: "sandbox-failed", cause: error }) : error;
+    throw SparkError.isInstance(error) && error.code === "sandbox-lost"
+      ? new SparkError(error.message, { code: "sandbox-failed", cause: error })
+      : error;
   } finally {
     await (keep ? sandbox.detach() : sandbox.close());
   }
 }
 
 /** The attempt's container: found again after a crash, or a new one. Throws `sandbox-lost` when a begun conversation has lost its machine. */
-async function attachOrStart({ agent, config, place, trial, settings }: Exploration, image: ImageRef, mode: VerifierMode, finished: boolean): Promise<Sandbox> {
+async function attachOrStart(
+  { agent, config, place, trial, settings }: Exploration,
+  image: ImageRef,
+  mode: VerifierMode,
+  finished: boolean,
+): Promise<Sandbox> {
   const leaseMs = leaseFor(mode, settings.leaseSec * 1000);
   const begun = settings.agent === "spark" && (await isBegun(agent, config));
   if (!begun) return startEnvironment(trial, image, place.container, leaseMs);
@@ -114,7 +151,10 @@ async function attachOrStart({ agent, config, place, trial, settings }: Explorat
 }
 
 const lostWhileAway = (container: string): SparkError =>
-  new SparkError(`container ${container} is gone (its lease ended while nobody was there); the attempt starts anew with a fresh conversation`, { code: "sandbox-lost" });
+  new SparkError(
+    `container ${container} is gone (its lease ended while nobody was there); the attempt starts anew with a fresh conversation`,
+    { code: "sandbox-lost" },
+  );
 
 async function runModel(exploration: Exploration, rollout: Rollout, sandbox: Sandbox): Promise<Partial<Rollout>> {
   const { agent, capabilities, config, place, settings, state, task, trial } = exploration;
@@ -124,12 +164,21 @@ async function runModel(exploration: Exploration, rollout: Rollout, sandbox: San
   const injection = await injectionOf(exploration, prompts);
   const system = renderPrompt(
     "exploreSystem",
-    { workdir: sandbox.workdir, maxSteps: settings.maxSteps, minutes: Math.ceil(timeoutMs / 60_000), internet: task.config.environment.networkMode !== "no-network" },
+    {
+      workdir: sandbox.workdir,
+      maxSteps: settings.maxSteps,
+      minutes: Math.ceil(timeoutMs / 60_000),
+      internet: task.config.environment.networkMode !== "no-network",
+    },
     prompts,
   );
   const skills = await listSkills(trial, sandbox);
   const verifier = settings.showVerifier ? await verifierText(task) : "";
-  const first = renderPrompt("exploreTask", { instruction: cutText(task.instruction, settings.instructionCharacters, "start"), injection, skills, verifier }, prompts);
+  const first = renderPrompt(
+    "exploreTask",
+    { instruction: cutText(task.instruction, settings.instructionCharacters, "start"), injection, skills, verifier },
+    prompts,
+  );
   const result = await converse(
     {
       agent,
@@ -138,7 +187,13 @@ async function runModel(exploration: Exploration, rollout: Rollout, sandbox: San
       store: place.store,
       runBudget: capabilities.budget,
       user: task.config.agent.user === undefined ? undefined : String(task.config.agent.user),
-      budget: { maxSteps: settings.maxSteps, maxTokens: settings.maxAttemptTokens, maxCostUsd: settings.maxAttemptCostUsd, timeoutMs, contextCharacters: settings.contextCharacters },
+      budget: {
+        maxSteps: settings.maxSteps,
+        maxTokens: settings.maxAttemptTokens,
+        maxCostUsd: settings.maxAttemptCostUsd,
+        timeoutMs,
+        contextCharacters: settings.contextCharacters,
+      },
       commandTimeoutMs: settings.commandTimeoutSec * 1000,
       shownCharacters: settings.shownCharacters,
       system,
@@ -157,13 +212,24 @@ async function runModel(exploration: Exploration, rollout: Rollout, sandbox: San
 async function runScript({ settings, trial, place }: Exploration, sandbox: Sandbox): Promise<Partial<Rollout>> {
   if (settings.agent === "nop") return { stop: "finished" };
   const result = await runSolution(trial, sandbox, agentTimeoutMs(trial));
-  const output = await place.store.put(new TextDecoder().decode((await sandbox.readFile("/logs/agent/oracle.txt", { maxBytes: 50_000_000 })) ?? new Uint8Array()));
-  if (result.timedOut) return { stop: "time", stopDetail: "the solution did not end in time", output, error: { code: "AgentTimeoutError", message: "the solution did not end in time" } };
+  const output = await place.store.put(
+    new TextDecoder().decode((await sandbox.readFile("/logs/agent/oracle.txt", { maxBytes: 50_000_000 })) ?? new Uint8Array()),
+  );
+  if (result.timedOut)
+    return {
+      stop: "time",
+      stopDetail: "the solution did not end in time",
+      output,
+      error: { code: "AgentTimeoutError", message: "the solution did not end in time" },
+    };
   return { stop: "finished", stopDetail: result.exitCode === 0 ? "" : `solution/solve.sh ended with ${result.exitCode}`, output };
 }
 
 /** What the attempt is told about the ones before: memo, attempts left, an intervention made after the last one. */
-async function injectionOf({ state, settings, place }: Exploration, prompts: { settings: SkillGenerationSettings; overrides: never }): Promise<string> {
+async function injectionOf(
+  { state, settings, place }: Exploration,
+  prompts: { settings: SkillGenerationSettings; overrides: never },
+): Promise<string> {
   const last = scoredAttempts(state.attempts).at(-1);
   if (last === undefined) return "";
   const memo = await place.store.text(currentMemo(state.memos ?? [])?.memo ?? null);
@@ -184,7 +250,10 @@ async function injectionOf({ state, settings, place }: Exploration, prompts: { s
 
 /** A failure that says nothing about the agent: it costs no attempt. A full disk stops the run instead. */
 const isInfrastructure = (error: unknown): error is SparkError =>
-  SparkError.isInstance(error) && (error.kind === "provider" || error.kind === "environment") && error.code !== "disk" && messageOf(error) !== "";
+  SparkError.isInstance(error) &&
+  (error.kind === "provider" || error.kind === "environment") &&
+  error.code !== "disk" &&
+  messageOf(error) !== "";
 
 const emptyRollout = (state: ExploreSlice, settings: SkillGenerationSettings, place: RunPlace): Rollout => ({
   id: place.id,

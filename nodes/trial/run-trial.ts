@@ -27,16 +27,23 @@ export type Trial = AttemptRecord & {
  */
 export async function runTrial(capabilities: Capabilities, agent: ShellAgentRunnable, request: TrialRequest): Promise<Trial> {
   const isOracle = request.settings.agent === "oracle";
-  if (!isOracle || (request.settings.verifier ?? "auto") !== "auto") return runOnce(capabilities, agent, request, { ...request.settings, ...(isOracle ? { preflight: false } : {}) });
+  if (!isOracle || (request.settings.verifier ?? "auto") !== "auto")
+    return runOnce(capabilities, agent, request, { ...request.settings, ...(isOracle ? { preflight: false } : {}) });
   const first = await runOnce(capabilities, agent, request, { ...request.settings, preflight: false });
-  if (isSolved(first) || first.rollout.infrastructure || first.rollout.backend !== "docker" || first.rollout.verifier === "shared") return first;
+  if (isSolved(first) || first.rollout.infrastructure || first.rollout.backend !== "docker" || first.rollout.verifier === "shared")
+    return first;
   // Its own folder: what fresh left stays readable when both fail.
   const address = { run: request.address.run, task: `${request.address.task}--shared` };
   const second = await runOnce(capabilities, agent, { ...request, address }, { ...request.settings, preflight: false, verifier: "shared" });
   return isSolved(second) ? second : first;
 }
 
-async function runOnce(capabilities: Capabilities, agent: ShellAgentRunnable, { task, address, signal }: TrialRequest, settings: SkillGenerationContext): Promise<Trial> {
+async function runOnce(
+  capabilities: Capabilities,
+  agent: ShellAgentRunnable,
+  { task, address, signal }: TrialRequest,
+  settings: SkillGenerationContext,
+): Promise<Trial> {
   const config = {
     configurable: { thread_id: threadIdOf(address) },
     context: settings,

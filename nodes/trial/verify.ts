@@ -1,6 +1,6 @@
 import type { LangGraphRunnableConfig } from "@langchain/langgraph";
-import { readTask } from "../../formats/harbor/read-task.js";
 import { countTests, readTests, testSummary } from "../../formats/harbor/ctrf.js";
+import { readTask } from "../../formats/harbor/read-task.js";
 import { writeTrialDirectory } from "../../formats/harbor/trial-directory.js";
 import { type TaskDirectory, trialDirectoryName } from "../../formats/run-directory.js";
 import { type AttemptRecord, type AttemptStatus, attemptRecordSchema, type Rollout } from "../../state/attempt.js";
@@ -46,7 +46,15 @@ export const createVerify =
     }
     if (rollout.infrastructure) return { attempts: await infrastructureRecord(store, task, settings, rollout, address.task) };
     const provider = await capabilities.sandbox(settings.sandbox, task);
-    const trial: TrialPlace = { provider, task, settings, run: address.run, hostEnvironment: capabilities.hostEnvironment(settings.allowEnv), ownKeyNames: capabilities.ownKeyNames, signal: config.signal };
+    const trial: TrialPlace = {
+      provider,
+      task,
+      settings,
+      run: address.run,
+      hostEnvironment: capabilities.hostEnvironment(settings.allowEnv),
+      ownKeyNames: capabilities.ownKeyNames,
+      signal: config.signal,
+    };
     try {
       const record = await judged(trial, store, base, rollout);
       await store.write(`${base}/${RECORD_FILE}`, JSON.stringify(record));
@@ -76,7 +84,11 @@ async function judged(trial: TrialPlace, store: TaskDirectory, base: string, rol
   const started = performance.now();
   await store.empty(base);
   const image = await prepareImage(trial);
-  const opened = await openVerifier(trial, image, { mode: rollout.verifier, snapshot: rollout.snapshot, container: rollout.container ?? "" });
+  const opened = await openVerifier(trial, image, {
+    mode: rollout.verifier,
+    snapshot: rollout.snapshot,
+    container: rollout.container ?? "",
+  });
   await using sandbox = opened.sandbox;
   await sandbox.copyOut("/logs/agent", store.path(`${base}/agent`), { maxFiles: 2000, maxBytes: 100_000_000 });
   const artifacts = await collectArtifacts(trial, sandbox, store.path(`${base}/artifacts`));
@@ -86,7 +98,9 @@ async function judged(trial: TrialPlace, store: TaskDirectory, base: string, rol
   const tests = await readTests(store.path(`${base}/verifier`));
   const characters = (settings as SkillGenerationSettings).testSummaryCharacters;
   const summary = cutText(testSummary(tests), characters, "end");
-  const testOutput = (await store.exists(`${base}/verifier/${TEST_OUTPUT_FILE}`)) ? await store.put((await store.bytes(`${base}/verifier/${TEST_OUTPUT_FILE}`)).toString("utf8")) : null;
+  const testOutput = (await store.exists(`${base}/verifier/${TEST_OUTPUT_FILE}`))
+    ? await store.put((await store.bytes(`${base}/verifier/${TEST_OUTPUT_FILE}`)).toString("utf8"))
+    : null;
   const record: AttemptRecord = {
     id: rollout.id,
     attempt: rollout.attempt,
@@ -102,25 +116,50 @@ async function judged(trial: TrialPlace, store: TaskDirectory, base: string, rol
     durationMs: Math.round(Date.parse(rollout.finishedAt) - Date.parse(rollout.startedAt) + performance.now() - started),
     rollout,
   };
-  await writeTrialDirectory(store, record, { task, timeoutMultiplier: settings.timeoutMultiplier, skills: settings.skills, verifierMs: outcome.durationMs });
+  await writeTrialDirectory(store, record, {
+    task,
+    timeoutMultiplier: settings.timeoutMultiplier,
+    skills: settings.skills,
+    verifierMs: outcome.durationMs,
+  });
   return record;
 }
 
 /** Status and reward. No reward file counts as 0 only where the oracle has shown that this verifier works here; else it is infrastructure. */
-function scoreOf(outcome: VerifierOutcome, rollout: Rollout, tampered: string[]): Pick<AttemptRecord, "status" | "reward" | "rewards" | "error"> {
-  const byReward = (reward: number): AttemptStatus => (rollout.error !== null ? "ERROR" : reward >= 1 ? "PASS" : reward > 0 ? "PARTIAL" : "FAIL");
+function scoreOf(
+  outcome: VerifierOutcome,
+  rollout: Rollout,
+  tampered: string[],
+): Pick<AttemptRecord, "status" | "reward" | "rewards" | "error"> {
+  const byReward = (reward: number): AttemptStatus =>
+    rollout.error !== null ? "ERROR" : reward >= 1 ? "PASS" : reward > 0 ? "PARTIAL" : "FAIL";
   if (rollout.verifier === "fresh" && tampered.length > 0)
-    return { status: byReward(0), reward: 0, rewards: { reward: 0 }, error: { code: "tampered", message: `what judges was changed and could not be restored: ${tampered.slice(0, 5).join(", ")}` } };
+    return {
+      status: byReward(0),
+      reward: 0,
+      rewards: { reward: 0 },
+      error: { code: "tampered", message: `what judges was changed and could not be restored: ${tampered.slice(0, 5).join(", ")}` },
+    };
   const { reward } = outcome;
-  if (reward.kind === "rewarded") return { status: byReward(reward.reward), reward: reward.reward, rewards: reward.rewards, error: rollout.error };
+  if (reward.kind === "rewarded")
+    return { status: byReward(reward.reward), reward: reward.reward, rewards: reward.rewards, error: rollout.error };
   if (!rollout.verifierProven)
-    throw new SparkError(`the verifier gave no reward (${reward.exception}: ${reward.message}) and no oracle has shown that it works here; run the oracle with \`spark-skills trial -a oracle\``, {
-      code: "verifier-broken",
-    });
+    throw new SparkError(
+      `the verifier gave no reward (${reward.exception}: ${reward.message}) and no oracle has shown that it works here; run the oracle with \`spark-skills trial -a oracle\``,
+      {
+        code: "verifier-broken",
+      },
+    );
   return { status: byReward(0), reward: 0, rewards: null, error: { code: reward.exception, message: reward.message } };
 }
 
-async function infrastructureRecord(store: TaskDirectory, task: HarborTask, settings: SkillGenerationSettings, rollout: Rollout, taskName: string): Promise<AttemptRecord> {
+async function infrastructureRecord(
+  store: TaskDirectory,
+  task: HarborTask,
+  settings: SkillGenerationSettings,
+  rollout: Rollout,
+  taskName: string,
+): Promise<AttemptRecord> {
   const record: AttemptRecord = {
     id: rollout.id,
     attempt: rollout.attempt,
@@ -140,7 +179,12 @@ async function infrastructureRecord(store: TaskDirectory, task: HarborTask, sett
     error: rollout.error,
     rollout,
   };
-  await writeTrialDirectory(store, record, { task, timeoutMultiplier: settings.timeoutMultiplier, skills: settings.skills, verifierMs: null });
+  await writeTrialDirectory(store, record, {
+    task,
+    timeoutMultiplier: settings.timeoutMultiplier,
+    skills: settings.skills,
+    verifierMs: null,
+  });
   return record;
 }
 

@@ -1,5 +1,6 @@
 /** System message of the distillation. What it asks for is what the gate and the students check. */
-export const distillSystem = (): string => `You write Agent Skills: procedural knowledge in a file SKILL.md that lets another, weaker agent solve tasks of the same kind.
+export const distillSystem =
+  (): string => `You write Agent Skills: procedural knowledge in a file SKILL.md that lets another, weaker agent solve tasks of the same kind.
 
 You get evidence from an attempt that an independent verifier accepted, and lessons from the attempts before it. Write from the evidence: code that ran and was verified goes in as it ran, made general; what failed becomes a pitfall; what nobody executed stays out.
 

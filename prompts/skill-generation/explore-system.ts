@@ -10,7 +10,9 @@ export interface ExploreSystemInput {
 }
 
 /** System message of the teacher: how to work in the container. */
-export const exploreSystem = (input: ExploreSystemInput): string => `You solve a task in a Linux container. You work through the tool "shell", which runs bash commands; directory, variables and functions persist from command to command.
+export const exploreSystem = (
+  input: ExploreSystemInput,
+): string => `You solve a task in a Linux container. You work through the tool "shell", which runs bash commands; directory, variables and functions persist from command to command.
 
 How to work:
 - Look before you act: list the files, read the inputs, learn the formats from the data itself.

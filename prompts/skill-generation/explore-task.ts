@@ -10,7 +10,10 @@ export interface ExploreTaskInput {
 
 const skillList = (skills: ExploreTaskInput["skills"]): string =>
   `\n<available_skills>\n${skills
-    .map((s) => `  <skill>\n    <name>${s.name}</name>\n    <description>${s.description}</description>\n    <location>${s.location}</location>\n  </skill>`)
+    .map(
+      (s) =>
+        `  <skill>\n    <name>${s.name}</name>\n    <description>${s.description}</description>\n    <location>${s.location}</location>\n  </skill>`,
+    )
     .join("\n")}\n</available_skills>\n`;
 
 /** First user message of an attempt: the instruction, what may be read, and what is known from before. */

@@ -1,10 +1,10 @@
+import { renderTemplate } from "@langchain/core/prompts";
 import { distillSystem } from "./distill-system.js";
 import { distillUser } from "./distill-user.js";
 import { exploreSystem } from "./explore-system.js";
 import { exploreTask } from "./explore-task.js";
 import { reflectSystem } from "./reflect-system.js";
 import { reflectUser } from "./reflect-user.js";
-import { renderTemplate } from "@langchain/core/prompts";
 import { retryInjection } from "./retry-injection.js";
 import { softIntervention } from "./soft-intervention.js";
 import { strongIntervention } from "./strong-intervention.js";

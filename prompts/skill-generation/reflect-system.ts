@@ -1,5 +1,6 @@
 /** System message of the reflection: the five-section memo (spark.md section 2). */
-export const reflectSystem = (): string => `You keep the exploration memo of a series of attempts at one task. After each failed attempt you rewrite the memo as a whole: merge what is new, resolve contradictions, drop what is refuted, stay compact. The next attempt starts in a new container and knows only the instruction and this memo.
+export const reflectSystem =
+  (): string => `You keep the exploration memo of a series of attempts at one task. After each failed attempt you rewrite the memo as a whole: merge what is new, resolve contradictions, drop what is refuted, stay compact. The next attempt starts in a new container and knows only the instruction and this memo.
 
 Keep facts and guesses apart. A fact is what a command printed or a test confirmed; say how it was confirmed. Never present a plan as a fact.
 

@@ -13,7 +13,8 @@ export interface RetryInjectionInput {
 }
 
 const urgency = (left: number): string => {
-  if (left <= 1) return "This is the LAST attempt. Put everything that is known to work together, verify each requirement of the instruction yourself, and leave the best result you can.";
+  if (left <= 1)
+    return "This is the LAST attempt. Put everything that is known to work together, verify each requirement of the instruction yourself, and leave the best result you can.";
   if (left === 2) return "Two attempts are left. Prefer what is confirmed over what is new, and check the result before you finish.";
   return `${left} attempts are left, this one included.`;
 };
@@ -35,6 +36,8 @@ This is attempt ${input.attempt} of ${input.maxAttempts}. ${urgency(left)}
 ${input.intervention === "" ? "" : `\n---\n${input.intervention}\n`}
 ---
 The container is new: nothing of earlier attempts is in it. ${
-    input.strategyWithheld ? "Choose your own approach from the statement and the failing tests." : 'Follow "Next Strategy" where it still fits what you see.'
+    input.strategyWithheld
+      ? "Choose your own approach from the statement and the failing tests."
+      : 'Follow "Next Strategy" where it still fits what you see.'
   } Do not repeat an approach that already failed.`;
 };

@@ -26,11 +26,27 @@ describe.skipIf(noDocker)("two example tasks at a time on Docker", () => {
     endpoint = await startModelEndpoint({
       reply: scriptedTeacher({
         solve: (conversation) =>
-          isLogs(conversation) ? [heredoc("/tmp/report.py", report), "python3 /tmp/report.py"] : [heredoc("/app/invoice.py", invoice), "python3 -m py_compile /app/invoice.py"],
+          isLogs(conversation)
+            ? [heredoc("/tmp/report.py", report), "python3 /tmp/report.py"]
+            : [heredoc("/app/invoice.py", invoice), "python3 -m py_compile /app/invoice.py"],
         distill: (request) => ({ text: skillText({ name: isLogs(conversationOf(request)) ? "log-statistics" : "program-repair" }) }),
       }),
     });
-    args = ["generate", "-p", join(examples, "log-report"), join(examples, "invoice-repair"), "-n", "2", "-m", "scripted", "--sandbox", "docker", "--run-name", run, "--json"];
+    args = [
+      "generate",
+      "-p",
+      join(examples, "log-report"),
+      join(examples, "invoice-repair"),
+      "-n",
+      "2",
+      "-m",
+      "scripted",
+      "--sandbox",
+      "docker",
+      "--run-name",
+      run,
+      "--json",
+    ];
     done = await place.run(args, { OPENAI_BASE_URL: endpoint.url });
   });
   afterAll(async () => {
@@ -42,7 +58,16 @@ describe.skipIf(noDocker)("two example tasks at a time on Docker", () => {
   it("solves both and publishes a skill for each, with exit code 0", () => {
     expect(done.code, done.stderr).toBe(0);
     const report = reportOf(done);
-    expect(report.tasks.map(({ task, status, attempts, reward, error, gate }) => ({ task, status, attempts, reward, error, passed: gate?.passed }))).toEqual([
+    expect(
+      report.tasks.map(({ task, status, attempts, reward, error, gate }) => ({
+        task,
+        status,
+        attempts,
+        reward,
+        error,
+        passed: gate?.passed,
+      })),
+    ).toEqual([
       { task: "log-report", status: "solved", attempts: 2, reward: 1, error: null, passed: true },
       { task: "invoice-repair", status: "solved", attempts: 2, reward: 1, error: null, passed: true },
     ]);
@@ -63,13 +88,24 @@ describe.skipIf(noDocker)("two example tasks at a time on Docker", () => {
       ["FAIL", "docker"],
       ["PASS", "docker"],
     ]);
-    expect(linesOf(log.lines, "command").map(({ attempt, index }) => [attempt, index])).toEqual([[0, 0], [0, 1], [1, 0], [1, 1]]);
+    expect(linesOf(log.lines, "command").map(({ attempt, index }) => [attempt, index])).toEqual([
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ]);
     expect(linesOf(log.lines, "task_summary")).toHaveLength(1);
   });
 
   it("leaves trial directories in Harbor's layout, and gate and provenance beside the skill", async () => {
-    expect(await readdir(place.path("runs", run, "log-report", "log-report__attempt-1"))).toEqual(expect.arrayContaining(["agent", "config.json", "result.json", "verifier"]));
-    expect((await readdir(place.path("runs", run, "log-report", "skills"))).sort()).toEqual(["log-statistics", "log-statistics.gate.json", "log-statistics.provenance.json"]);
+    expect(await readdir(place.path("runs", run, "log-report", "log-report__attempt-1"))).toEqual(
+      expect.arrayContaining(["agent", "config.json", "result.json", "verifier"]),
+    );
+    expect((await readdir(place.path("runs", run, "log-report", "skills"))).sort()).toEqual([
+      "log-statistics",
+      "log-statistics.gate.json",
+      "log-statistics.provenance.json",
+    ]);
   });
 
   it("leaves no container, no snapshot and no lock of the run", async () => {
@@ -94,7 +130,8 @@ describe.skipIf(noDocker)("two example tasks at a time on Docker", () => {
 describe("the command on the embedded sandbox", () => {
   let place: CommandPlace;
   let endpoint: ModelEndpoint;
-  const generate = (...args: string[]) => place.run(["generate", "-m", "scripted", "--sandbox", "virtual", ...args], { OPENAI_BASE_URL: endpoint.url });
+  const generate = (...args: string[]) =>
+    place.run(["generate", "-m", "scripted", "--sandbox", "virtual", ...args], { OPENAI_BASE_URL: endpoint.url });
   beforeAll(async () => {
     place = await openPlace();
     endpoint = await startModelEndpoint({ reply: scriptedTeacher({ solve: () => sayReady }) });
@@ -110,7 +147,10 @@ describe("the command on the embedded sandbox", () => {
   it("streams every line of the log as JSON on stdout, the report last", async () => {
     const done = await generate("-p", "tasks/alpha", "--run-name", "streamed", "--output-format", "stream-json");
     expect(done.code, done.stderr).toBe(0);
-    const lines = done.stdout.trim().split("\n").map((line) => JSON.parse(line) as { type: string; task?: string; id?: string });
+    const lines = done.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { type: string; task?: string; id?: string });
     const { lines: logged } = await place.log("streamed", "alpha");
     expect(lines.slice(0, -1).map(({ type, task, id }) => [type, task, id])).toEqual(logged.map(({ type, id }) => [type, "alpha", id]));
     expect(lines.at(-1)).toMatchObject({ type: "result", run: "streamed", tasks: [{ task: "alpha", status: "solved" }], stoppedBy: null });
@@ -140,9 +180,15 @@ describe("the command on the embedded sandbox", () => {
   });
 
   it.each([
-    [["-t", "*a", "-x", "be*"], ["alpha", "gamma"]],
+    [
+      ["-t", "*a", "-x", "be*"],
+      ["alpha", "gamma"],
+    ],
     [["-t", "?eta"], ["beta"]],
-    [["-l", "2"], ["alpha", "beta"]],
+    [
+      ["-l", "2"],
+      ["alpha", "beta"],
+    ],
   ])("chooses tasks by %j", async (filter, tasks) => {
     const done = await generate("-p", "tasks", ...filter, "--dry-run", "--json");
     expect(JSON.parse(done.stdout).tasks).toEqual(tasks);
@@ -170,7 +216,13 @@ describe("the command on the embedded sandbox", () => {
     const done = await generate("-p", "tasks/mixed", "--run-name", "mixed", "--json");
     expect(done.code, done.stderr).toBe(0);
     expect(reportOf(done).tasks).toMatchObject([
-      { task: "steps", status: "skipped", attempts: 0, reward: null, error: { code: "task-unsupported", message: expect.stringMatching(/^environment\.gpus: .*Harbor/) } },
+      {
+        task: "steps",
+        status: "skipped",
+        attempts: 0,
+        reward: null,
+        error: { code: "task-unsupported", message: expect.stringMatching(/^environment\.gpus: .*Harbor/) },
+      },
       { task: "works", status: "solved" },
     ]);
   });
@@ -192,7 +244,22 @@ describe("the command on the embedded sandbox", () => {
     );
     const before = endpoint.requests.length;
     const done = await place.run(
-      ["generate", "-p", "tasks/alpha", "--models", "models.yaml", "-m", "doer", "--summary-model", "thinker", "--sandbox", "virtual", "--run-name", "two-models", "--json"],
+      [
+        "generate",
+        "-p",
+        "tasks/alpha",
+        "--models",
+        "models.yaml",
+        "-m",
+        "doer",
+        "--summary-model",
+        "thinker",
+        "--sandbox",
+        "virtual",
+        "--run-name",
+        "two-models",
+        "--json",
+      ],
       { OPENAI_BASE_URL: endpoint.url, OTHER_KEY: "sk-other-0123456789abcdef" },
     );
     expect(done.code, done.stdout + done.stderr).toBe(0);

@@ -6,7 +6,16 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { linesOf } from "../../formats/trajectory/read-log.js";
 import { LOG_FILE } from "../../formats/trajectory/run-log.js";
 import { noDocker, provider, testRun } from "../integration/docker-engine.js";
-import { type CommandPlace, type CommandProcess, doubled, type Ended, errorOf, openPlace, reportOf, storyOf } from "../support/command-line.js";
+import {
+  type CommandPlace,
+  type CommandProcess,
+  doubled,
+  type Ended,
+  errorOf,
+  openPlace,
+  reportOf,
+  storyOf,
+} from "../support/command-line.js";
 import { isTeacher, type ModelEndpoint, startModelEndpoint, stepOf } from "../support/model-endpoint.js";
 import { isRetry, sayReady, scriptedTeacher } from "../support/scripted-teacher.js";
 
@@ -38,7 +47,9 @@ describe.skipIf(noDocker)("a run that is killed", () => {
   let calm: { run: string; done: Ended; requests: number };
 
   const begin = (run: string, task = "tasks/hello"): CommandProcess =>
-    place.start(["generate", "-p", task, "-m", "scripted", "--sandbox", "docker", "--lease", "5m", "--run-name", run, "--json"], { OPENAI_BASE_URL: endpoint.url });
+    place.start(["generate", "-p", task, "-m", "scripted", "--sandbox", "docker", "--lease", "5m", "--run-name", run, "--json"], {
+      OPENAI_BASE_URL: endpoint.url,
+    });
   const resume = (run: string): CommandProcess => place.start(["generate", "--resume", run, "--json"], { OPENAI_BASE_URL: endpoint.url });
   const kill = async (process: CommandProcess): Promise<Ended> => {
     process.child.kill("SIGKILL");
@@ -81,7 +92,9 @@ describe.skipIf(noDocker)("a run that is killed", () => {
 
   beforeAll(async () => {
     place = await openPlace();
-    endpoint = await startModelEndpoint({ reply: scriptedTeacher({ solve: () => sayReadyCounted, first: [...counted(["ls", "true"]), "cat /tmp/ran"], delayMs: 150 }) });
+    endpoint = await startModelEndpoint({
+      reply: scriptedTeacher({ solve: () => sayReadyCounted, first: [...counted(["ls", "true"]), "cat /tmp/ran"], delayMs: 150 }),
+    });
     await place.task("hello");
     const run = newRun();
     const done = await begin(run).ended;
@@ -122,7 +135,9 @@ describe.skipIf(noDocker)("a run that is killed", () => {
 
   it("while the verifier runs is judged once more, and nothing else is repeated", async () => {
     const run = newRun();
-    await place.task("slow/hello", { "tests/test.sh": `#!/bin/bash\nsleep 2\nmkdir -p /logs/verifier\ngrep -qx ready /app/answer.txt && echo 1 > /logs/verifier/reward.txt || echo 0 > /logs/verifier/reward.txt\n` });
+    await place.task("slow/hello", {
+      "tests/test.sh": `#!/bin/bash\nsleep 2\nmkdir -p /logs/verifier\ngrep -qx ready /app/answer.txt && echo 1 > /logs/verifier/reward.txt || echo 0 > /logs/verifier/reward.txt\n`,
+    });
     const before = endpoint.requests.length;
     let process = begin(run, "tasks/slow/hello");
     for (const attempt of [0, 1]) {
@@ -134,7 +149,10 @@ describe.skipIf(noDocker)("a run that is killed", () => {
     const done = await process.ended;
     expect(done.code, done.stdout + done.stderr).toBe(0);
     const { lines } = await place.log(run, "hello");
-    expect(linesOf(lines, "execution_result").map(({ attempt, status }) => [attempt, status])).toEqual([[0, "FAIL"], [1, "PASS"]]);
+    expect(linesOf(lines, "execution_result").map(({ attempt, status }) => [attempt, status])).toEqual([
+      [0, "FAIL"],
+      [1, "PASS"],
+    ]);
     expect(endpoint.requests.length - before).toBe(calm.requests);
     expect(await leftovers(run)).toEqual([]);
   });
@@ -157,7 +175,11 @@ describe.skipIf(noDocker)("a run that is killed", () => {
     expect(done.code, done.stdout + done.stderr).toBe(0);
     expect(done.stderr).toMatch(/not scored, container .* is gone .*starts anew with a fresh conversation/);
     const { lines } = await place.log(run, "hello");
-    expect(linesOf(lines, "infra_failure").map(({ attempt, retry, error }) => [attempt, retry, error.code])).toEqual([[0, 0, "sandbox-lost"], [0, 1, "sandbox-lost"], [0, 2, "sandbox-lost"]]);
+    expect(linesOf(lines, "infra_failure").map(({ attempt, retry, error }) => [attempt, retry, error.code])).toEqual([
+      [0, 0, "sandbox-lost"],
+      [0, 1, "sandbox-lost"],
+      [0, 2, "sandbox-lost"],
+    ]);
     expect(existsSync(place.path("runs", run, "hello", "hello__attempt-0__retry-0", "result.json"))).toBe(true);
     expect(reportOf(done).tasks).toMatchObject([{ status: "solved", attempts: 2, reward: 1, error: null }]);
     expect(await leftovers(run)).toEqual([]);
@@ -167,7 +189,11 @@ describe.skipIf(noDocker)("a run that is killed", () => {
     const run = runs[1]!;
     const report = place.path("runs", run, "report.json");
     const log = place.path("runs", run, "hello", LOG_FILE);
-    const before = { text: await readFile(report, "utf8"), story: storyOf(await place.log(run, "hello")), requests: endpoint.requests.length };
+    const before = {
+      text: await readFile(report, "utf8"),
+      story: storyOf(await place.log(run, "hello")),
+      requests: endpoint.requests.length,
+    };
     await rm(report);
     // The last two events, half of one of them written: as if the process had died at the very end.
     const lines = (await readFile(log, "utf8")).trimEnd().split("\n");
@@ -199,6 +225,14 @@ describe.skipIf(noDocker)("a run that is killed", () => {
 });
 
 it("the teacher of these tests fails first and is asked anew after that", () => {
-  const asked = (text: string, tools: unknown[]) => ({ body: { model: "m", messages: [{ role: "user" as const, content: text }], tools }, headers: {}, index: 0 });
-  expect([isTeacher(asked("x", [{}])), isTeacher(asked("x", [])), isRetry(asked("## What earlier attempts found", []))]).toEqual([true, false, true]);
+  const asked = (text: string, tools: unknown[]) => ({
+    body: { model: "m", messages: [{ role: "user" as const, content: text }], tools },
+    headers: {},
+    index: 0,
+  });
+  expect([isTeacher(asked("x", [{}])), isTeacher(asked("x", [])), isRetry(asked("## What earlier attempts found", []))]).toEqual([
+    true,
+    false,
+    true,
+  ]);
 });

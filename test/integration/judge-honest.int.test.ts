@@ -248,6 +248,16 @@ describe.skipIf(noDocker)("an image's entrypoint", () => {
     expect(outcome.withheld).toHaveLength(1);
   });
 
+  it("that the agent's changes keep from coming up is tampering, not an infrastructure failure", async () => {
+    const needs = await imageWith(
+      "needs",
+      { "/needs.sh": '#!/bin/sh\ncd /srv/needed && exec "$@"\n', "/srv/needed/x": "" },
+      'ENTRYPOINT ["/needs.sh"]',
+    );
+    const outcome = await trial(`${solve}rm -rf /srv/needed`, { image: needs });
+    expect(outcome).toMatchObject({ reward: "0", tampered: ["/app"] });
+  });
+
   it("still runs", async () => {
     const outcome = await trial(solve, { image, testPy: asserting("assert Path('/run/started').exists()") });
     expect(outcome, outcome.output).toMatchObject({ reward: "1", withheld: [], tampered: [] });

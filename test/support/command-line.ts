@@ -51,7 +51,8 @@ export interface CommandPlace extends AsyncDisposable {
  */
 const readyTask: Record<string, string> = {
   "instruction.md": "Write the word ready, and nothing else, to the file answer.txt in your working directory.\n",
-  "task.toml": 'version = "1.0"\n\n[metadata]\n\n[agent]\ntimeout_sec = 600.0\n\n[verifier]\ntimeout_sec = 120.0\n\n[environment]\nallow_internet = false\n',
+  "task.toml":
+    'version = "1.0"\n\n[metadata]\n\n[agent]\ntimeout_sec = 600.0\n\n[verifier]\ntimeout_sec = 120.0\n\n[environment]\nallow_internet = false\n',
   "environment/Dockerfile": "FROM python:3.12-slim\nWORKDIR /app\n",
   "solution/solve.sh": "#!/bin/bash\nprintf ready > /app/answer.txt\n",
   "tests/test.sh": `#!/bin/bash
@@ -145,8 +146,24 @@ export function errorOf({ stdout, stderr }: Ended): { code: string; message: str
 export const storyOf = ({ lines }: LogReading): string[] =>
   lines.map((line) => {
     const told = line as unknown as Record<string, unknown>;
-    const parts = ["attempt", "retry", "index", "command", "exit_code", "status", "reward", "n_passed", "node", "passed", "refused", "total_attempts"];
-    return [line.type, ...parts.flatMap((key) => (told[key] === undefined || told[key] === null ? [] : [`${key}=${String(told[key])}`]))].join(" ");
+    const parts = [
+      "attempt",
+      "retry",
+      "index",
+      "command",
+      "exit_code",
+      "status",
+      "reward",
+      "n_passed",
+      "node",
+      "passed",
+      "refused",
+      "total_attempts",
+    ];
+    return [
+      line.type,
+      ...parts.flatMap((key) => (told[key] === undefined || told[key] === null ? [] : [`${key}=${String(told[key])}`])),
+    ].join(" ");
   });
 
 /** Identities that stand twice in a folded log: always none. */

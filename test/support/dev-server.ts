@@ -58,7 +58,13 @@ export async function startDevServer(dir: string, environment: Record<string, st
   };
   const deadline = Date.now() + READY_MS;
   while (Date.now() < deadline && child.exitCode === null) {
-    if (await fetch(`${url}/ok`).then(({ ok }) => ok, () => false)) return server;
+    if (
+      await fetch(`${url}/ok`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    )
+      return server;
     await sleep(250);
   }
   await server[Symbol.asyncDispose]();

@@ -1,5 +1,15 @@
 import { memo, skillText } from "./generation.js";
-import { type EndpointOptions, isDistillation, isReflection, isTeacher, type RecordedRequest, type Reply, runs, stepOf, textOf } from "./model-endpoint.js";
+import {
+  type EndpointOptions,
+  isDistillation,
+  isReflection,
+  isTeacher,
+  type RecordedRequest,
+  type Reply,
+  runs,
+  stepOf,
+  textOf,
+} from "./model-endpoint.js";
 
 export interface TeacherScript {
   /** Commands of the attempts after the first, a reply a command. The first attempt only looks around. */

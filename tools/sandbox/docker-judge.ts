@@ -28,6 +28,8 @@ const removeAtOnce = 500;
  * 2 to 4: files go back before the first instruction, added hooks are blanked; then caches and shadowing modules are removed,
  * and where each module that judges is found is compared with the pristine image. Copying the tests in is the caller's.
  * Not covered: candidate code that the test process itself imports; packages other than the test runner's that tests import.
+ * A container that twice does not come up with the agent's changes, while the pristine image does, is given back as the
+ * pristine one and tampered: to break it must not earn a free retry.
  *
  * @param prepare creates a container, not started
  */
@@ -37,6 +39,36 @@ export const judge = async (
   prepare: (options: CreateOptions) => Promise<PreparedContainer>,
 ): Promise<JudgeResult> => {
   const changes = options.changes ?? (await snapshotChanges(docker, options.image, options.snapshot));
+  const once = (): Promise<JudgeResult> => judgeOnce(docker, { ...options, changes }, prepare);
+  try {
+    return await once();
+  } catch (error) {
+    if (!isBroken(error) || changes.length === 0) throw error;
+  }
+  try {
+    return await once();
+  } catch (error) {
+    if (!isBroken(error)) throw error;
+    const sandbox = await (await prepare(options)).start();
+    // An entrypoint that ends by itself needs a moment for it; a command tells.
+    const alive = await sandbox.exec("true", { user: "0", cwd: "/" }).catch(() => null);
+    if (alive?.exitCode !== 0) {
+      await sandbox.close();
+      throw error;
+    }
+    return { sandbox, withheld: [], tampered: [(options.workdir ?? options.image.workdir) || "/"] };
+  }
+};
+
+const isBroken = (error: unknown): boolean =>
+  SparkError.isInstance(error) && (error.code === "sandbox-lost" || error.code === "sandbox-failed");
+
+const judgeOnce = async (
+  docker: Docker,
+  options: JudgeOptions & { changes: FileChange[] },
+  prepare: (options: CreateOptions) => Promise<PreparedContainer>,
+): Promise<JudgeResult> => {
+  const { changes } = options;
   const reach = await readTestReach(options.testsDir);
   const pristine = createPristine(docker, options.image, {
     run: options.run,
@@ -48,10 +80,12 @@ export const judge = async (
   let prepared: PreparedContainer | null = null;
   let sandbox: DockerSandbox | null = null;
   try {
+    const asked = changes.length === 0 ? null : pristine.facts();
+    asked?.catch(() => undefined);
     prepared = await prepareIn({ ...options, image }, prepare, changes);
     const before = prepared.container.id;
-    if (changes.length === 0) return { sandbox: await prepared.start(), withheld: [], tampered: [] };
-    const facts = await pristine.facts();
+    if (asked === null) return { sandbox: await prepared.start(), withheld: [], tampered: [] };
+    const facts = await asked;
     const protection = protect(facts, { ...(options.workdir === undefined ? {} : { workdir: options.workdir }), reach });
     const restored = await restore(prepared.container, pristine, protection, changes);
     const withheld = new Set(restored.withheld);
@@ -63,9 +97,7 @@ export const judge = async (
     if (sandbox.container.id !== before) {
       throw new SparkError(
         `the container ${options.name} was made anew at its start and lost what was put into it. Use --verifier shared on this engine.`,
-        {
-          code: "sandbox-failed",
-        },
+        { code: "sandbox-failed" },
       );
     }
     await remove(sandbox, restored.blanked);

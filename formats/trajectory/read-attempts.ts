@@ -4,7 +4,7 @@ import { messageOf, SparkError } from "../../state/errors.js";
 import { pdiFieldsSchema } from "./events.js";
 
 /** A task's `attempts.json`, as far as its readers need it; unknown keys are kept. Source: specs/spark.md 2. */
-const attemptsFileSchema = z.looseObject({
+const attemptsSchema = z.looseObject({
   max_retries: z.number().int().positive().optional().catch(undefined),
   exploration_memo: z.string().nullable().default(""),
   memo_history: z.array(z.string()).default([]),
@@ -28,7 +28,8 @@ const attemptsFileSchema = z.looseObject({
     .nullable()
     .optional(),
 });
-export type AttemptsFile = z.output<typeof attemptsFileSchema>;
+/** What a run's `attempts.json` says: the facts of its log once more, and its settings. */
+export type AttemptsCopy = z.output<typeof attemptsSchema>;
 
 /** The text of a file, null when there is none. Throws SparkError `file-invalid` when it cannot be read. */
 export const readIfThere = async (path: string): Promise<string | null> => {
@@ -41,11 +42,11 @@ export const readIfThere = async (path: string): Promise<string | null> => {
 };
 
 /** Reads an `attempts.json`, null when there is none. Throws SparkError `file-invalid` naming the file. */
-export const readAttemptsFile = async (path: string): Promise<AttemptsFile | null> => {
+export const readAttempts = async (path: string): Promise<AttemptsCopy | null> => {
   const text = await readIfThere(path);
   if (text === null) return null;
   try {
-    return attemptsFileSchema.parse(JSON.parse(text));
+    return attemptsSchema.parse(JSON.parse(text));
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error).replaceAll("\n", " ") : messageOf(error);
     throw new SparkError(`${path}: ${why}; mend the file or move it away, the log beside it is enough`, {

@@ -217,7 +217,7 @@ const entrypoint = '#!/bin/sh\nfor f in /start.d/*; do [ -x "$f" ] && "$f"; done
 describe.skipIf(noDocker)("an image's entrypoint", () => {
   let image: ImageRef;
   const forge =
-    "setsid sh -c 'while :; do mkdir -p /logs/verifier; echo 1 > /logs/verifier/reward.txt; sleep 0.01; done' >/dev/null 2>&1 &";
+    "setsid sh -c 'while :; do mkdir -p /logs/verifier; grep -qx 1 /logs/verifier/reward.txt || echo 1 > /logs/verifier/reward.txt; sleep 0.01; done' >/dev/null 2>&1 &";
   const slowTestSh = `${plainTestSh}sleep 0.5\n`;
   beforeAll(async () => {
     image = await imageWith(

@@ -138,7 +138,12 @@ export const runScript = async (
   args: string[],
   options: { user?: string; timeoutMs?: number } = {},
 ): Promise<{ exitCode: number; stdout: string } | null> => {
-  const { exec, socket } = await openExec(container, { cmd: ["sh", "-c", script, "sh", ...args], user: options.user ?? "0", stdin: false });
+  const { exec, socket } = await openExec(container, {
+    cmd: ["sh", "-c", script, "sh", ...args],
+    cwd: "/",
+    user: options.user ?? "0",
+    stdin: false,
+  });
   const out = createCapture(4 * 1024 * 1024);
   socket.on(
     "data",

@@ -167,6 +167,7 @@ async function compare({ tasks }, theirs, ours) {
     if (digest !== models.tasks[task.dir]) disagree(`${task.name}: digest ${digest}, Harbor ${models.tasks[task.dir]}`);
     for (const agent of AGENTS) {
       const where = `${task.name} ${agent}`;
+      const before = problems;
       const harbor = theirs[agent][task.name];
       const own = ours?.[agent][task.name];
       if (!harbor && !task.harbor) disagree(`${where}: Harbor has no trial of it`);
@@ -183,6 +184,7 @@ async function compare({ tasks }, theirs, ours) {
         for (const path of task.artifacts ?? []) if (!(await isFile(join(dir, path)))) disagree(`${where}: ${path} is no file in ${dir}`);
         for (const path of task.notArtifacts ?? []) if (existsSync(join(dir, path))) disagree(`${where}: ${path} stands in ${dir}`);
       }
+      if (problems === before && own && harbor) say(`agree: ${where}, reward ${harbor.reward}`);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { linesOf } from "../../formats/trajectory/read-log.js";
@@ -172,8 +172,7 @@ describe("the command on the embedded sandbox", () => {
   });
 
   it("bounds the cost of a model whose price is given, with --dry-run", async () => {
-    const { writeFile } = await import("node:fs/promises");
-    await writeFile(place.path("prices.yaml"), "scripted: {inputUsdPerMillion: 1, outputUsdPerMillion: 2}\n");
+    await writeFile(place.path("prices.yaml"), "scripted: {inputPerMillion: 1, outputPerMillion: 2}\n");
     const done = await generate("-p", "tasks/alpha", "--prices", "prices.yaml", "--max-cost-usd", "3", "--dry-run", "--json");
     expect(done.code, done.stdout + done.stderr).toBe(0);
     expect(JSON.parse(done.stdout).maxCostUsd).toBe(3);
@@ -236,11 +235,10 @@ describe("the command on the embedded sandbox", () => {
   });
 
   it("asks another endpoint and model for reflection and skill when --models says so", async () => {
-    const { writeFile } = await import("node:fs/promises");
     await using other = await startModelEndpoint({ reply: scriptedTeacher({ solve: () => sayReady }) });
     await writeFile(
       place.path("models.yaml"),
-      `- {name: thinker, model: big/model, baseUrl: "${other.url}", apiKeyEnv: OTHER_KEY, price: {inputUsdPerMillion: 1, outputUsdPerMillion: 1}}\n- {name: doer, model: small, price: {inputUsdPerMillion: 2, outputUsdPerMillion: 2}}\n`,
+      `- {name: thinker, model: big/model, baseUrl: "${other.url}", apiKeyEnv: OTHER_KEY, price: {inputPerMillion: 1, outputPerMillion: 1}}\n- {name: doer, model: small, price: {inputPerMillion: 2, outputPerMillion: 2}}\n`,
     );
     const before = endpoint.requests.length;
     const done = await place.run(

@@ -133,16 +133,22 @@ describe.skipIf(noDocker)("a run that is killed", () => {
     }
   });
 
-  it("while the verifier runs is judged once more, and nothing else is repeated", async () => {
+  it("while the oracle or the verifier runs is judged once more, and nothing else is repeated", async () => {
     const run = newRun();
     await place.task("slow/hello", {
       "tests/test.sh": `#!/bin/bash\nsleep 2\nmkdir -p /logs/verifier\ngrep -qx ready /app/answer.txt && echo 1 > /logs/verifier/reward.txt || echo 0 > /logs/verifier/reward.txt\n`,
     });
     const before = endpoint.requests.length;
     let process = begin(run, "tasks/slow/hello");
+    const judging = async (isPreflight: boolean) => {
+      while (!(await leftovers(run)).some(({ name }) => name.endsWith("-verifier") && name.includes("preflight") === isPreflight)) await sleep(30);
+    };
+    await judging(true);
+    await kill(process);
+    process = resume(run);
     for (const attempt of [0, 1]) {
       await logged(run, process, '"attempt_start"', `"attempt":${attempt}`);
-      while (!(await leftovers(run)).some(({ name }) => name.endsWith("-verifier") && !name.includes("preflight"))) await sleep(30);
+      await judging(false);
       await kill(process);
       process = resume(run);
     }

@@ -107,7 +107,7 @@ export async function runGenerate(flags: GenerateFlags, env: Env, output: Output
     config.tasks.map(({ task }) => task),
     output,
     stream,
-    (observer) => startRun(flags.outputDir, config, { env, observer }),
+    (observer) => startRun(flags.outputDir, config, { env, observer, checkpointUrl: flags.checkpoint }),
   );
 }
 
@@ -122,11 +122,12 @@ async function resume(flags: GenerateFlags, name: string, env: Env, output: Outp
     maxCostUsd: flags.maxCostUsd,
     maxTokens: flags.maxTokens,
     parallel: flags.nConcurrent,
-    checkpoint: flags.checkpoint,
   });
   const { readRunConfig } = await import("../formats/run-config.js");
   const tasks = (await readRunConfig(runDir)).tasks.map(({ task }) => task);
-  return watched(tasks, output, flags.outputFormat === "stream-json", (observer) => resumeRun(runDir, changed, { env, observer }));
+  return watched(tasks, output, flags.outputFormat === "stream-json", (observer) =>
+    resumeRun(runDir, changed, { env, observer, checkpointUrl: flags.checkpoint }),
+  );
 }
 
 /** Shows a run on the screen while it goes, then prints its report. */

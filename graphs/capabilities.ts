@@ -60,9 +60,17 @@ export function lazyProviders(env: Readonly<Record<string, string | undefined>>)
   let docker: Promise<SandboxProvider> | undefined;
   let virtual: Promise<SandboxProvider> | undefined;
   return {
-    docker: () => (docker ??= import("../tools/sandbox/docker.js").then(({ createDockerProvider }) => createDockerProvider({ env }))),
+    docker: () => (docker ??= openDocker(env)),
     virtual: () => (virtual ??= import("../tools/sandbox/virtual.js").then(({ createVirtualProvider }) => createVirtualProvider())),
   };
+}
+
+/** The engine, after what other processes left past its hard end was removed: every command that uses Docker sweeps first. */
+async function openDocker(env: Readonly<Record<string, string | undefined>>): Promise<SandboxProvider> {
+  const { createDockerProvider } = await import("../tools/sandbox/docker.js");
+  const provider = createDockerProvider({ env });
+  if ((await provider.available()).ok) await provider.reap();
+  return provider;
 }
 
 /** Which model plays a role: the setting, a name of the models file, else SPARK_MODEL. Throws SparkError `model-missing`. */
@@ -86,6 +94,21 @@ export function costUsdOf(
   const baseUrl = spec.baseUrl ?? env["OPENAI_BASE_URL"];
   const price = spec.price ?? priceOf(spec.model, prices, { baseUrl });
   return (tokens) => costOf(tokens, price);
+}
+
+/** A header of the models file is literal or, for secrets, `${NAME}` of the environment. */
+function resolvedHeaders(headers: Record<string, string>, env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => {
+      const variable = /^\$\{(\w+)\}$/.exec(value)?.[1];
+      const resolved = variable === undefined ? value : env[variable];
+      if (resolved === undefined)
+        throw new SparkError(`header ${name} asks for the variable ${variable}, which is not set; set it or correct --models`, {
+          code: "settings",
+        });
+      return [name, resolved];
+    }),
+  );
 }
 
 /** Cost by the price table alone, for a log that knows only the model's id. */
@@ -115,7 +138,10 @@ async function openModel(
   const model = new ChatOpenAI({
     model: spec.model,
     apiKey,
-    configuration: { ...(baseURL === undefined ? {} : { baseURL }), ...(headers === undefined ? {} : { defaultHeaders: headers }) },
+    configuration: {
+      ...(baseURL === undefined ? {} : { baseURL }),
+      ...(headers === undefined ? {} : { defaultHeaders: resolvedHeaders(headers, env) }),
+    },
     ...(baseURL === undefined ? {} : { useResponsesApi: false }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(reasoningEffort === undefined ? {} : { reasoning: { effort: reasoningEffort } }),

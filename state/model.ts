@@ -43,7 +43,7 @@ export const modelSpecSchema = z.strictObject({
       temperature: z.number().min(0).max(2).optional(),
       reasoningEffort: z.enum(["minimal", "low", "medium", "high"]).optional(),
       maxOutputTokens: z.number().int().positive().optional(),
-      headers: z.record(z.string(), z.string()).optional(),
+      headers: z.record(z.string(), z.string()).optional().describe("Literal values, or ${NAME} of the environment for secrets"),
       timeoutMs: z.number().int().positive().optional().describe("Limit of one HTTP try in milliseconds"),
       maxRetries: z.number().int().nonnegative().optional(),
     })

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { listTasks } from "../../formats/harbor/read-task.js";
+import { findSecrets } from "../../formats/redact.js";
 import type { RunConfig } from "../../formats/run-config.js";
 import { safeName } from "../../formats/run-directory.js";
 import { costUsdOf, specOf } from "../../graphs/capabilities.js";
@@ -149,15 +150,31 @@ export async function planRun(request: GenerateRequest, env: Env): Promise<RunCo
     maxTaskCostUsd: maxTaskCostUsd ?? null,
     maxTaskTokens: maxTaskTokens ?? null,
     sharedResultDir: request.sharedResultDir === undefined ? null : resolve(request.sharedResultDir),
-    checkpoint: request.checkpoint ?? null,
+    checkpoint: request.checkpoint === undefined ? null : withoutPassword(request.checkpoint),
     priceTable: { ...priceTable },
   };
+}
+
+/** The password of a database URL is not written down; a resume reads it from PGPASSWORD or --checkpoint. */
+function withoutPassword(url: string): string {
+  if (!URL.canParse(url))
+    throw new SparkError(`--checkpoint ${url}: expected a URL such as postgres://user@host:5432/database`, { code: "usage" });
+  const parsed = new URL(url);
+  parsed.password = "";
+  return parsed.href;
 }
 
 /** Entries of a models file, a list or `models:` with a list. */
 export async function readModels(path: string): Promise<ModelSpec[]> {
   const list = z.array(modelSpecSchema).min(1);
   const read = await readStructured(path, z.union([list, z.object({ models: list }).transform(({ models }) => models)]), "--models");
+  for (const { name, options } of read)
+    for (const [header, value] of Object.entries(options?.headers ?? {}))
+      if (findSecrets(value).length > 0)
+        throw new SparkError(
+          `--models ${path}: header ${header} of ${name} holds a secret; put it into a variable and write \${NAME} here`,
+          { code: "file-invalid" },
+        );
   return read;
 }
 

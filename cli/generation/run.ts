@@ -25,6 +25,9 @@ import { generationReport, taskReport, usageOfTask } from "./report.js";
 
 export const REPORT_FILE = "report.json";
 
+/** Why a task is skipped under --shared-result-dir. */
+const ALREADY_SOLVED = "already-solved";
+
 export interface RunObserver {
   /** A line that was just written to a task's log. */
   line(task: string, line: IdentifiedLine): void;
@@ -42,6 +45,8 @@ export interface RunOutcome {
 export interface RunOptions {
   env: Env;
   observer: RunObserver;
+  /** Postgres with its password, which config.json does not hold. */
+  checkpointUrl?: string | undefined;
   /** Other live handles than the environment's, for the demo and for tests. */
   capabilities?: Partial<Capabilities>;
   /** Another saver than the one that the configuration names. */
@@ -67,7 +72,7 @@ export async function startRun(outDir: string, config: RunConfig, options: RunOp
 /** Goes on with a run; one that is finished is not touched and gives the same report. `changed` overrides caps, parallelism and the lease. */
 export async function resumeRun(
   runDir: string,
-  changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "parallel" | "checkpoint">>,
+  changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "parallel">>,
   options: RunOptions,
 ): Promise<RunOutcome> {
   const config = { ...(await readRunConfig(runDir)), ...changed };
@@ -91,7 +96,7 @@ async function finishedReport(runDir: string): Promise<GenerationReport | null> 
 async function driveRun(
   runDir: string,
   config: RunConfig,
-  { env, observer, capabilities: given, checkpointer: open = openCheckpointer }: RunOptions,
+  { env, observer, checkpointUrl, capabilities: given, checkpointer: open = openCheckpointer }: RunOptions,
 ): Promise<RunOutcome> {
   observer.say(`run: ${runDir}`);
   const lock = await lockRun(runDir);
@@ -105,7 +110,7 @@ async function driveRun(
     force: (code) => void forceStop(config.run, providers, code),
   });
   try {
-    const checkpointer = await open(runDir, config.checkpoint);
+    const checkpointer = await open(runDir, checkpointUrl ?? config.checkpoint);
     try {
       const spent = (await Promise.all(config.tasks.map(({ task }) => usageOfTask(runDir, task)))).reduce(addUsage, noUsage);
       const runBudget = createRunBudget({ maxCostUsd: config.maxCostUsd, maxTokens: config.maxTokens }, spent);
@@ -198,7 +203,7 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
     return report(state, null);
   }
   const solver = await solvedElsewhere(config, entry);
-  if (solver !== null) return { ...(await report({}, null)), status: "skipped", error: { code: "task-unsupported", message: solver } };
+  if (solver !== null) return { ...(await report({}, null)), status: "skipped", error: { code: ALREADY_SOLVED, message: solver } };
   if (interrupts.stoppedBy() !== null) return report(state, null);
   if (runBudget.reached() !== null)
     return report(
@@ -271,6 +276,6 @@ export function exitCodeOf(report: GenerationReport, signalCode: 130 | 143): num
   if (kinds.includes("provider")) return EXIT_CODES.provider;
   if (kinds.includes("environment")) return EXIT_CODES.environment;
   if (report.tasks.length > 0 && report.tasks.every(({ status }) => status === "skipped"))
-    return report.tasks.some(({ error }) => error?.message.startsWith("already solved")) ? 0 : EXIT_CODES.usage;
+    return report.tasks.some(({ error }) => error?.code === ALREADY_SOLVED) ? 0 : EXIT_CODES.usage;
   return EXIT_CODES.error;
 }

@@ -108,7 +108,7 @@ const attacks: Record<string, Attack> = {
   },
   "moves the working directory behind a link": {
     wins: true,
-    script: `cd /; mv /app /srv/app; ln -s /srv/app /app; ${file("/srv/app/json.py", win)}`,
+    script: `mkdir -p /srv; cd /; mv /app /srv/app; ln -s /srv/app /app; ${file("/srv/app/json.py", win)}`,
   },
   "installs a test runner of its own beside the image's": {
     wins: true,

@@ -53,7 +53,7 @@ export async function startDevServer(dir: string, environment: Record<string, st
     printed: () => printed,
     async [Symbol.asyncDispose]() {
       await endGroup(child);
-      await rm(dir, { recursive: true, force: true });
+      if (dir !== "/tmp/dev1") await rm(dir, { recursive: true, force: true });
     },
   };
   const deadline = Date.now() + READY_MS;

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { isLocked } from "../formats/run-lock.js";
@@ -15,13 +16,17 @@ export interface CleanFlags {
   yes?: boolean;
 }
 
-/** Removes containers and snapshot images that carry our labels, and old runs when asked; what a living run uses is spared. */
+/**
+ * Removes containers and snapshot images of the runs in a folder, and old runs when asked. What a living run uses is spared: its lock
+ * beats. The lock of a run in another folder cannot be seen, so what it left is removed only when it is named, or has passed its hard end.
+ */
 export async function runClean(flags: CleanFlags, env: Env, output: Output): Promise<number> {
   const docker = await lazyProviders(env).docker();
   const engine = await docker.available();
   const things = engine.ok ? await docker.list() : [];
   if (!engine.ok) output.say(`no Docker engine: ${engine.reason}; only run folders can be cleaned`);
-  const names = [...new Set(things.map(({ run }) => run))].filter((run) => flags.run === undefined || run === flags.run);
+  const isHere = (run: string) => existsSync(join(resolve(flags.outputDir), run));
+  const names = [...new Set(things.map(({ run }) => run))].filter((run) => (flags.run === undefined ? isHere(run) : run === flags.run));
   const beating = new Set<string>();
   for (const run of names) if (await isLocked(join(resolve(flags.outputDir), run))) beating.add(run);
   const removable = names.filter((run) => !beating.has(run));
@@ -29,6 +34,11 @@ export async function runClean(flags: CleanFlags, env: Env, output: Output): Pro
     ? (await listRuns(flags.outputDir)).filter(({ run, state }) => state !== "running" && (flags.run === undefined || run === flags.run))
     : [];
   for (const run of beating) output.say(`spared: run ${run} is being worked on`);
+  const elsewhere = flags.run === undefined ? things.filter(({ run }) => !isHere(run)) : [];
+  if (elsewhere.length > 0)
+    output.say(
+      `not touched: ${elsewhere.length} container(s) and snapshot(s) of runs in other folders (${[...new Set(elsewhere.map(({ run }) => run))].slice(0, 5).join(", ")}); name the folder with -o, or the run with --run`,
+    );
   const count = things.filter(({ run }) => removable.includes(run)).length;
   if (count === 0 && folders.length === 0) {
     output.data(output.json ? JSON.stringify({ removed: 0, runs: [] }) : "nothing to clean");
@@ -45,6 +55,7 @@ export async function runClean(flags: CleanFlags, env: Env, output: Output): Pro
   }
   let removed = 0;
   for (const run of removable) removed += await docker.removeRun(run);
+  if (engine.ok) removed += await docker.reap();
   for (const { dir } of folders) await rm(dir, { recursive: true, force: true });
   output.data(
     output.json

@@ -1,18 +1,21 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LangGraphRunnableConfig } from "@langchain/langgraph";
-import { readRunConfig } from "../formats/run-config.js";
-import { threadIdOf } from "../formats/run-directory.js";
+import { type GenerationReport, generationReportSchema, type TaskReport } from "../formats/generation-report.js";
+import { type RunConfig, readRunConfig } from "../formats/run-config.js";
+import { threadIdOf, writeAtomically } from "../formats/run-directory.js";
 import { lockRun } from "../formats/run-lock.js";
 import { RunLog } from "../formats/trajectory/run-log.js";
-import { createCapabilities } from "../graphs/capabilities.js";
+import { costUsdOf, createCapabilities, specOf } from "../graphs/capabilities.js";
 import { openCheckpointer } from "../graphs/checkpointer.js";
 import { compileObserved } from "../graphs/observed.js";
 import { createSkillGenerationGraph } from "../graphs/skill-generation.js";
 import { SparkError } from "../state/errors.js";
 import { type SkillGenerationState, solvedAttempt } from "../state/skill-generation.js";
 import type { Env } from "./generation/plan.js";
-import { taskReport, usageOfTask } from "./generation/report.js";
+import { generationReport, taskReport, usageOfTask } from "./generation/report.js";
+import { REPORT_FILE } from "./generation/run.js";
 import { EXIT_NO, type Output } from "./output.js";
 
 export interface DistillFlags {
@@ -34,7 +37,16 @@ export async function runDistill(target: string, flags: DistillFlags, env: Env, 
   try {
     const runsDir = dirname(runDir);
     const capabilities = createCapabilities({ env, runsDir, models: config.models, prices: config.prices });
-    const log = new RunLog({ runsDir, redact: capabilities.redact });
+    const settings = { ...config.settings, ...(flags.model === undefined ? {} : { summaryModel: flags.model }) };
+    // Asked for before anything is changed: without a key the run stays as it is.
+    await capabilities.model("summary", settings);
+    const spec = specOf("summary", settings, config.models, env);
+    const price = costUsdOf(spec, env, config.prices);
+    const log = new RunLog({
+      runsDir,
+      redact: capabilities.redact,
+      costUsd: (model, tokens) => (model === spec.model ? price(tokens) : null),
+    });
     const graph = compileObserved(createSkillGenerationGraph(capabilities), {
       name: "skill-generation",
       checkpointer: checkpointer.saver,
@@ -50,16 +62,24 @@ export async function runDistill(target: string, flags: DistillFlags, env: Env, 
       );
     // As if verify had just ended: the graph's own edge leads to distill, with an empty slate for skill and gate.
     await graph.updateState(invocation, { skill: null, gateReport: null }, "verify");
-    await graph.invoke(null, {
-      ...invocation,
-      context: { ...config.settings, ...(flags.model === undefined ? {} : { summaryModel: flags.model }) },
-    } as never);
+    await graph.invoke(null, { ...invocation, context: settings } as never);
     const after = ((await graph.getState(invocation)).values ?? {}) as Partial<SkillGenerationState>;
     const report = taskReport(runDir, entry, after, await usageOfTask(runDir, entry.task), null);
+    await rememberReport(runDir, config, report);
     output.data(output.json ? JSON.stringify(report) : (report.skill ?? `no skill: ${report.error?.message ?? ""}`));
     return report.skill === null ? EXIT_NO : 0;
   } finally {
     await checkpointer.close();
     await lock.release();
   }
+}
+
+/** The run's report tells of the skill that is there now; a run without one is still under way and makes it at its end. */
+async function rememberReport(runDir: string, config: RunConfig, made: TaskReport): Promise<void> {
+  const path = join(runDir, REPORT_FILE);
+  const text = await readFile(path, "utf8").catch(() => null);
+  if (text === null) return;
+  const before: GenerationReport = generationReportSchema.parse(JSON.parse(text));
+  const tasks = before.tasks.map((task) => (task.task === made.task ? made : task));
+  await writeAtomically(path, `${JSON.stringify(generationReport(runDir, config, tasks, before.stoppedBy), null, 2)}\n`);
 }

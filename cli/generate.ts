@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { TaskReport } from "../formats/generation-report.js";
-import { CONFIG_FILE } from "../formats/run-config.js";
+import { CONFIG_FILE, type RunConfig } from "../formats/run-config.js";
+import { createCapabilities } from "../graphs/capabilities.js";
 import { messageOf, SparkError } from "../state/errors.js";
 import type { SkillGenerationContext } from "../state/skill-generation.js";
-import { describePlan, type Env, planRun } from "./generation/plan.js";
+import { demandPrices, describePlan, type Env, planRun, readBudgets } from "./generation/plan.js";
 import { gridProgress, plainProgress } from "./generation/progress.js";
 import { type RunObserver, resumeRun, startRun } from "./generation/run.js";
 import type { Output } from "./output.js";
@@ -67,6 +68,7 @@ export async function runGenerate(flags: GenerateFlags, env: Env, output: Output
     allowEnv: flags.allowEnv,
     leaseSec: flags.lease,
   }) as SkillGenerationContext;
+  const notes: string[] = [];
   const config = await planRun(
     {
       paths: flags.path,
@@ -85,6 +87,7 @@ export async function runGenerate(flags: GenerateFlags, env: Env, output: Output
       maxTokens: flags.maxTokens,
       sharedResultDir: flags.sharedResultDir,
       checkpoint: flags.checkpoint,
+      onInvalid: (message) => void notes.push(`left out: ${message}`),
     },
     env,
   );
@@ -103,11 +106,9 @@ export async function runGenerate(flags: GenerateFlags, env: Env, output: Output
     );
     return 0;
   }
-  return watched(
-    config.tasks.map(({ task }) => task),
-    output,
-    stream,
-    (observer) => startRun(flags.outputDir, config, { env, observer, checkpointUrl: flags.checkpoint }),
+  await demandModels(config, env);
+  return watched({ tasks: config.tasks.map(({ task }) => task), notes }, output, stream, (observer) =>
+    startRun(flags.outputDir, config, { env, observer, checkpointUrl: flags.checkpoint }),
   );
 }
 
@@ -118,28 +119,44 @@ async function resume(flags: GenerateFlags, name: string, env: Env, output: Outp
       `no run ${name}: neither ${resolve(name)} nor ${resolve(flags.outputDir, name)} holds a ${CONFIG_FILE}; \`spark-skills runs\` lists what there is`,
       { code: "run-missing" },
     );
+  const { maxTaskCostUsd, maxTaskTokens } = flags.budgets === undefined ? {} : await readBudgets(flags.budgets);
   const changed = given({
     maxCostUsd: flags.maxCostUsd,
     maxTokens: flags.maxTokens,
+    maxTaskCostUsd,
+    maxTaskTokens,
     parallel: flags.nConcurrent,
   });
   const { readRunConfig } = await import("../formats/run-config.js");
-  const tasks = (await readRunConfig(runDir)).tasks.map(({ task }) => task);
-  return watched(tasks, output, flags.outputFormat === "stream-json", (observer) =>
+  const config = await readRunConfig(runDir);
+  if (changed.maxCostUsd !== undefined || changed.maxTaskCostUsd !== undefined)
+    demandPrices(config.settings, config.models, config.prices, env);
+  const tasks = config.tasks.map(({ task }) => task);
+  return watched({ tasks, notes: [] }, output, flags.outputFormat === "stream-json", (observer) =>
     resumeRun(runDir, changed, { env, observer, checkpointUrl: flags.checkpoint }),
   );
 }
 
-/** Shows a run on the screen while it goes, then prints its report. */
+/** Throws SparkError `provider-credentials` before a container is started for a model that nobody could ask. */
+async function demandModels({ settings, models }: RunConfig, env: Env): Promise<void> {
+  const capabilities = createCapabilities({ env, models });
+  for (const role of ["teacher", "summary"] as const) await capabilities.model(role, settings);
+}
+
+/** Shows a run on the screen while it goes, then prints its report. The notes follow the first line, which names the run's folder. */
 async function watched(
-  tasks: string[],
+  { tasks, notes }: { tasks: string[]; notes: string[] },
   output: Output,
   stream: boolean,
   run: (observer: RunObserver) => ReturnType<typeof startRun>,
 ): Promise<number> {
   const isGrid = process.stderr.isTTY === true && !output.json && process.env["CI"] === undefined && process.env["TERM"] !== "dumb";
   const grid = isGrid ? await gridProgress(tasks, process.stderr) : null;
-  const base = grid?.observer ?? plainProgress(output.say);
+  const shown = grid?.observer ?? plainProgress(output.say);
+  const say = (text: string) => {
+    for (const line of [text, ...notes.splice(0)]) shown.say(line);
+  };
+  const base: RunObserver = { ...shown, say };
   const observer: RunObserver = stream ? { ...base, line: (task, line) => output.data(JSON.stringify({ task, ...line })) } : base;
   try {
     const { report, exitCode } = await run(observer);

@@ -12,6 +12,7 @@ import type { SkillGenerationSettings } from "../state/skill-generation.js";
 import type { Capabilities, ModelHandle, PromptOverrides, RunBudget } from "../tools/capabilities.js";
 import type { SandboxProvider } from "../tools/sandbox/sandbox.js";
 import { selectSandbox } from "../tools/sandbox/select.js";
+import { mendSandboxWorkers } from "./dev-server-workers.js";
 
 export interface CapabilityOptions {
   /** Default `process.env`. */
@@ -61,7 +62,10 @@ export function lazyProviders(env: Readonly<Record<string, string | undefined>>)
   let virtual: Promise<SandboxProvider> | undefined;
   return {
     docker: () => (docker ??= openDocker(env)),
-    virtual: () => (virtual ??= import("../tools/sandbox/virtual.js").then(({ createVirtualProvider }) => createVirtualProvider())),
+    virtual: () => {
+      mendSandboxWorkers();
+      return (virtual ??= import("../tools/sandbox/virtual.js").then(({ createVirtualProvider }) => createVirtualProvider()));
+    },
   };
 }
 

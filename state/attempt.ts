@@ -8,7 +8,6 @@ export type AttemptStatus = z.infer<typeof attemptStatusSchema>;
 
 /** Why the agent stopped working on an attempt. */
 export const stopReasonSchema = z.enum(["finished", "steps", "tokens", "cost", "time", "context", "format", "error"]);
-export type StopReason = z.infer<typeof stopReasonSchema>;
 
 export const verifierModeSchema = z.enum(["fresh", "shared"]);
 export type VerifierMode = z.infer<typeof verifierModeSchema>;

@@ -2,7 +2,6 @@ import { z } from "zod";
 
 /** Network of a phase. `allowlist` is read but not run yet. */
 export const networkModeSchema = z.enum(["public", "no-network", "allowlist"]);
-export type NetworkMode = z.infer<typeof networkModeSchema>;
 
 const userSchema = z.union([z.string(), z.number().int()]);
 const seconds = z.number().positive();

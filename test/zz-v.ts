@@ -1,5 +1,6 @@
 import { createVirtualProvider } from "../tools/sandbox/virtual.js";
-const p = createVirtualProvider();
+import { lazyProviders } from "../graphs/capabilities.js";
+const p = await lazyProviders({}).virtual();
 const image = await p.prepare({ contextDir: "/work/main/examples/tasks/log-report/environment", hasDockerfile: true, buildTimeoutMs: 60000 } as never);
 const s = await p.create({ name: "x", image, run: "r", env: {}, network: "none", leaseMs: 0 });
 const r = await s.exec("echo hi", { timeoutMs: 10000 }); console.log(new TextDecoder().decode(r.stdout), r.exitCode);

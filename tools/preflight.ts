@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import type { TaskDirectory } from "../formats/run-directory.js";
 import type { VerifierMode } from "../state/attempt.js";
 import { SparkError } from "../state/errors.js";
@@ -68,7 +69,9 @@ const preflightKey = ({ task, provider, settings }: TrialPlace, image: ImageRef,
     .digest("hex");
 
 async function oracleReward(place: TrialPlace, image: ImageRef, store: TaskDirectory, mode: VerifierMode): Promise<number | null> {
-  const name = `spark-${place.run}-${place.task.directory}-preflight-${mode}`;
+  // By the folder of its records: two tasks of one name may run at the same time.
+  const digest = createHash("sha256").update(store.dir).digest("hex").slice(0, 12);
+  const name = `spark-${place.run}-${basename(store.dir)}-preflight-${mode}-${digest}`;
   const oraclePlace = { ...place, settings: { ...place.settings, skills: [] } };
   const sandbox = await startEnvironment(oraclePlace, image, name, leaseFor(mode, 0));
   let snapshot: string | null = null;

@@ -36,7 +36,11 @@ export function watchInterrupts(runDir: string, handlers: { stopping(how: string
   };
   const onSignal = (name: NodeJS.Signals) => {
     code = name === "SIGTERM" ? 143 : 130;
-    if (stopped !== null) return handlers.force(code);
+    if (stopped !== null) {
+      // Nothing may make a container while they are removed.
+      abort.abort(new Error(`stopped at once by ${name}`));
+      return handlers.force(code);
+    }
     stop("signal", name);
   };
   const poll = setInterval(() => {

@@ -34,6 +34,8 @@ export interface GenerateRequest {
   maxTokens?: number | undefined;
   sharedResultDir?: string | undefined;
   checkpoint?: string | undefined;
+  /** Told of every directory that was to be a task and cannot be read as one. */
+  onInvalid?: ((message: string) => void) | undefined;
 }
 
 /** Keys of `--budgets FILE`: the character and token budgets of the settings, and caps for one task. */
@@ -94,6 +96,7 @@ async function chooseTasks(request: GenerateRequest): Promise<{ task: string; re
   const { tasks, invalid } = await listTasks(request.paths);
   // A directory in which nothing is a valid task is the user's mistake; beside valid ones, a broken one is named and left out.
   if (tasks.length === 0 && invalid[0] !== undefined) throw invalid[0].error;
+  for (const { error } of invalid) request.onInvalid?.(messageOf(error));
   const isWanted = ({ directory }: HarborTask) =>
     (request.include === undefined || globToRegExp(request.include).test(directory)) &&
     (request.exclude === undefined || !globToRegExp(request.exclude).test(directory));
@@ -122,7 +125,7 @@ export async function planRun(request: GenerateRequest, env: Env): Promise<RunCo
   const run = request.runName ?? newRunName(new Date());
   if (run !== safeName(run) || run.includes("--"))
     throw new SparkError(`--run-name ${run}: use letters, digits, dots, single hyphens and underscores`, { code: "usage" });
-  const budgets = request.budgetsFile === undefined ? {} : await readStructured(request.budgetsFile, budgetsSchema, "--budgets");
+  const budgets = request.budgetsFile === undefined ? {} : await readBudgets(request.budgetsFile);
   const models = request.modelsFile === undefined ? [] : await readModels(request.modelsFile);
   const prices =
     request.pricesFile === undefined ? {} : await readStructured(request.pricesFile, z.record(z.string(), priceSchema), "--prices");
@@ -166,8 +169,9 @@ function withoutPassword(url: string): string {
 
 /** Entries of a models file, a list or `models:` with a list. */
 export async function readModels(path: string): Promise<ModelSpec[]> {
-  const list = z.array(modelSpecSchema).min(1);
-  const read = await readStructured(path, z.union([list, z.object({ models: list }).transform(({ models }) => models)]), "--models");
+  // Not a union: its errors would name neither the entry nor the key.
+  const listed = (value: unknown) => (Array.isArray(value) ? value : ((value as { models?: unknown } | null)?.models ?? value));
+  const read = await readStructured(path, z.preprocess(listed, z.array(modelSpecSchema).min(1)), "--models");
   for (const { name, options } of read)
     for (const [header, value] of Object.entries(options?.headers ?? {}))
       if (findSecrets(value).length > 0)
@@ -178,7 +182,11 @@ export async function readModels(path: string): Promise<ModelSpec[]> {
   return read;
 }
 
-function demandPrices(
+/** Budgets of the settings, and the caps for one task. */
+export const readBudgets = (path: string): Promise<z.output<typeof budgetsSchema>> => readStructured(path, budgetsSchema, "--budgets");
+
+/** Throws SparkError `price-unknown` when a cap in dollars could not be kept. */
+export function demandPrices(
   settings: RunConfig["settings"],
   models: readonly ModelSpec[],
   prices: Readonly<Record<string, Price>>,

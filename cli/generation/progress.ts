@@ -19,7 +19,7 @@ export function sentenceOf(line: IdentifiedLine): string | null {
     case "attempt_start":
       return `attempt ${attempt} begins`;
     case "execution_result":
-      return `attempt ${attempt}: ${line["status"]}, reward ${line["reward"]}, ${line["n_passed"]}/${line["n_tests"]} tests`;
+      return `attempt ${attempt}: ${line["status"]}, reward ${line["reward"]}, ${line["n_passed"]}/${line["n_tests"]} tests (${line["backend"]}, verifier ${line["verifier"]})`;
     case "infra_failure":
       return `attempt ${attempt}: not scored, ${(line["error"] as { message: string }).message}`;
     case "reflect_call":

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { isGraphDrained } from "@langchain/langgraph";
 import pLimit from "p-limit";
 import { type GenerationReport, generationReportSchema, type TaskReport } from "../../formats/generation-report.js";
 import { CANCEL_FILE, type RunConfig, readRunConfig, writeRunConfig } from "../../formats/run-config.js";
-import { threadIdOf, writeAtomically } from "../../formats/run-directory.js";
+import { makeRunDirectory, threadIdOf, writeAtomically } from "../../formats/run-directory.js";
 import { lockRun } from "../../formats/run-lock.js";
 import type { IdentifiedLine } from "../../formats/trajectory/log-file.js";
 import { RunLog } from "../../formats/trajectory/run-log.js";
@@ -60,19 +60,21 @@ export async function startRun(outDir: string, config: RunConfig, options: RunOp
     throw new SparkError(`${runDir} exists already; resume it with --resume ${config.run}, or choose another --run-name`, {
       code: "run-exists",
     });
-  try {
-    await mkdir(runDir, { recursive: true });
-  } catch (error) {
-    throw new SparkError(`cannot make ${runDir}: ${messageOf(error)}; choose a writable folder with -o`, { code: "disk", cause: error });
-  }
+  await makeRunDirectory(runDir);
   await writeRunConfig(runDir, config);
-  return driveRun(runDir, config, options);
+  try {
+    return await driveRun(runDir, config, options);
+  } catch (error) {
+    // Nothing has begun: the name stays free for the same command.
+    if (SparkError.isInstance(error) && error.code === "checkpointer-missing") await rm(runDir, { recursive: true, force: true });
+    throw error;
+  }
 }
 
-/** Goes on with a run; one that is finished is not touched and gives the same report. `changed` overrides caps, parallelism and the lease. */
+/** Goes on with a run; one that is finished is not touched and gives the same report. `changed` overrides caps and parallelism from now on. */
 export async function resumeRun(
   runDir: string,
-  changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "parallel">>,
+  changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "maxTaskCostUsd" | "maxTaskTokens" | "parallel">>,
   options: RunOptions,
 ): Promise<RunOutcome> {
   const config = { ...(await readRunConfig(runDir)), ...changed };
@@ -82,7 +84,15 @@ export async function resumeRun(
     return { report: finished, exitCode: exitCodeOf(finished, 130) };
   }
   await rm(join(runDir, CANCEL_FILE), { force: true });
+  if (Object.keys(changed).length > 0) await writeRunConfig(runDir, config);
   return driveRun(runDir, config, options);
+}
+
+/** Whether an error broke a task off on its way: a resume goes on there. Every other one ended the task and stands in its records. */
+function isBrokenOff(error: TaskReport["error"]): boolean {
+  if (error === null || !(error.code in errorKinds) || error.code === "task-unsupported" || error.code === "skill-missing") return false;
+  const kind = errorKinds[error.code as keyof typeof errorKinds];
+  return error.code === "disk" || (kind !== "provider" && kind !== "environment");
 }
 
 /** The report of a run in which nothing is left to do. */
@@ -90,7 +100,8 @@ async function finishedReport(runDir: string): Promise<GenerationReport | null> 
   const text = await readFile(join(runDir, REPORT_FILE), "utf8").catch(() => null);
   if (text === null) return null;
   const parsed = generationReportSchema.safeParse(JSON.parse(text));
-  return parsed.success && parsed.data.stoppedBy === null ? parsed.data : null;
+  if (!parsed.success || parsed.data.stoppedBy !== null || parsed.data.tasks.some(({ error }) => isBrokenOff(error))) return null;
+  return parsed.data;
 }
 
 async function driveRun(
@@ -107,7 +118,7 @@ async function driveRun(
       observer.say(
         `stopping (${how}): waiting for the running step, at most 5 s; press Ctrl-C again to stop at once and remove this run's containers`,
       ),
-    force: (code) => void forceStop(config.run, providers, code),
+    force: (code) => void forceStop(config.run, providers).finally(() => process.exit(code)),
   });
   try {
     const checkpointer = await open(runDir, checkpointUrl ?? config.checkpoint);
@@ -121,7 +132,8 @@ async function driveRun(
         ]),
       );
       const limit = pLimit(config.parallel);
-      const reports = await Promise.all(
+      const budgets = new Map<string, ReturnType<typeof createRunBudget>>();
+      const settled = await Promise.allSettled(
         config.tasks.map((entry) =>
           limit(async () => {
             const log = new RunLog({
@@ -142,6 +154,7 @@ async function driveRun(
               await usageOfTask(runDir, entry.task),
               runBudget,
             );
+            budgets.set(entry.task, budget);
             const capabilities = {
               ...createCapabilities({ env, runsDir, models: config.models, prices: config.prices, budget }),
               ...sandboxOf(providers),
@@ -152,12 +165,16 @@ async function driveRun(
               checkpointer: checkpointer.saver,
               log,
             });
-            return driveTask({ runDir, config, entry, graph, log, interrupts, observer, runBudget });
+            return driveTask({ runDir, config, entry, graph, log, interrupts, observer, budget });
           }),
         ),
       );
-      const stoppedBy =
-        interrupts.stoppedBy() ?? (reports.some(({ error }) => error?.code === "budget-reached") ? (runBudget.reached() ?? "cost") : null);
+      // Only now: the saver stays open while a task still works.
+      const broken = settled.find((result) => result.status === "rejected");
+      if (broken !== undefined) throw failureOf(broken.reason, runDir);
+      const reports = settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+      const capped = reports.find(({ error }) => error?.code === "budget-reached");
+      const stoppedBy = interrupts.stoppedBy() ?? (capped === undefined ? null : (budgets.get(capped.task)?.reached() ?? "cost"));
       const report = generationReport(runDir, config, reports, stoppedBy);
       await writeAtomically(join(runDir, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
       if (stoppedBy !== null)
@@ -186,10 +203,23 @@ interface TaskDrive {
   log: RunLog;
   interrupts: ReturnType<typeof watchInterrupts>;
   observer: RunObserver;
-  runBudget: ReturnType<typeof createRunBudget>;
+  /** The task's own, with the run's as its parent. */
+  budget: ReturnType<typeof createRunBudget>;
 }
 
-async function driveTask({ runDir, config, entry, graph, log, interrupts, observer, runBudget }: TaskDrive): Promise<TaskReport> {
+/** What a failure means for the task that it broke off. The saver knows a full disk by its own code. */
+function failureOf(error: unknown, runDir: string): SparkError {
+  if (SparkError.isInstance(error)) return error;
+  const isDisk = /^(SQLITE_(FULL|IOERR|READONLY|CANTOPEN)|ENOSPC|EDQUOT|EROFS)/.test((error as { code?: string } | null)?.code ?? "");
+  return isDisk
+    ? new SparkError(`cannot write ${runDir}: ${messageOf(error)}; free space or make the folder writable, then resume the run`, {
+        code: "disk",
+        cause: error,
+      })
+    : new SparkError(messageOf(error), { code: "internal", cause: error });
+}
+
+async function driveTask({ runDir, config, entry, graph, log, interrupts, observer, budget }: TaskDrive): Promise<TaskReport> {
   const address = { run: config.run, task: entry.task };
   const invocation = { configurable: { thread_id: threadIdOf(address) } };
   const before = await graph.getState(invocation);
@@ -205,15 +235,12 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
   const solver = await solvedElsewhere(config, entry);
   if (solver !== null) return { ...(await report({}, null)), status: "skipped", error: { code: ALREADY_SOLVED, message: solver } };
   if (interrupts.stoppedBy() !== null) return report(state, null);
-  if (runBudget.reached() !== null)
-    return report(
-      state,
-      new SparkError(`the run's cap on ${runBudget.reached()} is reached; resume with a higher one`, { code: "budget-reached" }),
-    );
-  if (begun) await log.reconcile(address, state);
-  observer.task(entry.task, "started");
+  if (budget.reached() !== null)
+    return report(state, new SparkError(`the cap on ${budget.reached()} is reached; resume with a higher one`, { code: "budget-reached" }));
   let failure: SparkError | null = null;
   try {
+    if (begun) await log.reconcile(address, state);
+    observer.task(entry.task, "started");
     await graph.invoke(begun ? null : { task: entry.dir }, {
       ...invocation,
       context: config.settings,
@@ -224,13 +251,11 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
       metadata: { run: config.run, task: entry.task },
     } as never);
   } catch (error) {
-    if (SparkError.isInstance(error)) failure = error;
-    else if (!isGraphDrained(error) && !interrupts.signal.aborted)
-      failure = new SparkError(messageOf(error), { code: "internal", cause: error });
+    if (SparkError.isInstance(error) || (!isGraphDrained(error) && !interrupts.signal.aborted)) failure = failureOf(error, runDir);
   }
   const stopped = interrupts.stoppedBy();
   if (stopped !== null || failure?.code === "budget-reached")
-    await log.write(address, { type: "run_stop", id: `run_stop:${Date.now()}`, reason: stopped ?? runBudget.reached() ?? "cost" });
+    await log.write(address, { type: "run_stop", id: `run_stop:${Date.now()}`, reason: stopped ?? budget.reached() ?? "cost" });
   const values = ((await graph.getState(invocation)).values ?? {}) as Partial<SkillGenerationState>;
   const finished = await report(values, stopped === null ? failure : null);
   await rememberSolved(config, entry, finished);
@@ -255,20 +280,23 @@ async function rememberSolved(config: RunConfig, { task }: RunConfig["tasks"][nu
   );
 }
 
-/** Second Ctrl-C: nothing of this run stays. */
-async function forceStop(run: string, providers: ReturnType<typeof lazyProviders>, code: 130 | 143): Promise<void> {
-  await providers.docker().then(
-    (docker) => docker.removeRun(run),
-    () => 0,
-  );
-  process.exit(code);
+/** Second Ctrl-C: nothing of this run stays. Where no engine answers there is nothing to remove. */
+async function forceStop(run: string, providers: ReturnType<typeof lazyProviders>): Promise<void> {
+  await providers
+    .docker()
+    .then((docker) => docker.removeRun(run))
+    .catch(messageOf);
 }
 
-/** design.md section 7: a signal, a reached budget, then 0 whenever something was scored, then what prevented it, else 1. */
+/**
+ * design.md section 7: a signal, a reached budget, then 0 whenever something was scored, then what prevented it, else 1. A full disk has
+ * stopped the run like a budget, so it comes before what was scored.
+ */
 export function exitCodeOf(report: GenerationReport, signalCode: 130 | 143): number {
   if (report.stoppedBy === "signal") return signalCode;
   if (report.stoppedBy === "cancel") return 130;
   if (report.stoppedBy !== null) return EXIT_CODES.budget;
+  if (report.tasks.some(({ error }) => error?.code === "disk")) return EXIT_CODES.environment;
   if (report.tasks.some(({ attempts }) => attempts > 0)) return 0;
   const kinds = report.tasks.flatMap(({ error }) =>
     error && error.code in errorKinds ? [errorKinds[error.code as keyof typeof errorKinds] as ErrorKind] : [],

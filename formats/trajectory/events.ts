@@ -207,11 +207,9 @@ type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head
 type CamelKeys<T> = { [K in keyof T as K extends string ? (string extends K ? never : Camel<K>) : never]: T[K] };
 type EventOf<L> = L extends unknown ? CamelKeys<L> : never;
 
-/** A line as our own readers see it: the same facts, camelCase. Values are untouched; keys that we do not know are translated too, but untyped. */
-export type TrajectoryEvent = EventOf<TrajectoryLine>;
-
 const camelKey = (key: string): string => key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
+/** A line as our own readers see it: the same facts, camelCase. Values are untouched; keys that we do not know are translated too, but untyped. */
 export function toEvent<L extends TrajectoryLine>(line: L): EventOf<L> {
   return Object.fromEntries(Object.entries(line).map(([key, value]) => [camelKey(key), value])) as EventOf<L>;
 }

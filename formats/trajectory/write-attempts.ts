@@ -36,7 +36,8 @@ export async function writeAttemptsFile(
         task_name: task,
         max_retries: config["max_retries"] ?? null,
         exploration_memo: history.at(-1) ?? "",
-        memo_history: history,
+        // The release keeps the memo in force apart from the ones that it replaced.
+        memo_history: history.slice(0, -1),
         attempts,
         pdi: {
           enabled: config["pdi"] !== "off",

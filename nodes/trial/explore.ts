@@ -205,7 +205,12 @@ async function runModel(exploration: Exploration, rollout: Rollout, sandbox: San
     },
     config,
   );
-  return { ...result, injection: injection === "" ? rollout.injection : await place.store.put(injection) };
+  return {
+    ...result,
+    // As in Harbor, a timeout is an exception of the agent, and its answer is judged all the same.
+    error: result.stop === "time" ? { code: "AgentTimeoutError", message: result.stopDetail } : null,
+    injection: injection === "" ? rollout.injection : await place.store.put(injection),
+  };
 }
 
 /** oracle and nop, as Harbor has them. */

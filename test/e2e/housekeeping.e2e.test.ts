@@ -22,7 +22,9 @@ afterAll(async () => {
   await place[Symbol.asyncDispose]();
 });
 const begin = (run: string, sandbox: string): CommandProcess =>
-  place.start(["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", sandbox, "--run-name", run, "--json"], { OPENAI_BASE_URL: endpoint.url });
+  place.start(["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", sandbox, "--run-name", run, "--json"], {
+    OPENAI_BASE_URL: endpoint.url,
+  });
 /** A run that waits for its model for ever. */
 const hanging = async (run: string, sandbox: string): Promise<CommandProcess> => {
   isHanging = true;
@@ -48,7 +50,14 @@ describe("runs", () => {
     await mkdir(place.path("runs", "d-broken"), { recursive: true });
     await writeFile(place.path("runs", "d-broken", "config.json"), "{");
     const { stdout } = await place.run(["runs", "--json"]);
-    const listed = JSON.parse(stdout) as { run: string; dir: string; state: string; tasks: number; solved: number; costUsd: number | null }[];
+    const listed = JSON.parse(stdout) as {
+      run: string;
+      dir: string;
+      state: string;
+      tasks: number;
+      solved: number;
+      costUsd: number | null;
+    }[];
     expect(listed.map(({ dir, state }) => [dir, state])).toEqual([
       [place.path("runs", "a-finished"), "finished"],
       [place.path("runs", "b-running"), "running"],
@@ -123,7 +132,10 @@ describe("doctor", () => {
   });
 
   it("names what is missing, each with what to do, and ends with 1", async () => {
-    const done = await place.run(["doctor", "--json"], { DOCKER_HOST: "unix:///nonexistent.sock", OPENAI_BASE_URL: "http://127.0.0.1:9/v1" });
+    const done = await place.run(["doctor", "--json"], {
+      DOCKER_HOST: "unix:///nonexistent.sock",
+      OPENAI_BASE_URL: "http://127.0.0.1:9/v1",
+    });
     const { ok, checks } = doctorReportSchema.parse(JSON.parse(done.stdout));
     expect([done.code, ok]).toEqual([1, false]);
     const missing = checks.filter((check) => !check.ok && check.name !== "disk");
@@ -135,16 +147,29 @@ describe("doctor", () => {
 });
 
 describe("distill", () => {
-  const cut = "---\nname: column-sums\ndescription: \"Sums one col";
+  const cut = '---\nname: column-sums\ndescription: "Sums one col';
   it("makes the skill of a verified success later, when three cut replies had left it without one, and asks no teacher", async () => {
-    const reply = (text: string | null) => scriptedTeacher({ solve: () => sayReady, ...(text === null ? {} : { distill: () => ({ text, finish: "length" as const }) }) });
+    const reply = (text: string | null) =>
+      scriptedTeacher({ solve: () => sayReady, ...(text === null ? {} : { distill: () => ({ text, finish: "length" as const }) }) });
     let current = reply(cut);
     await using model = await startModelEndpoint({ reply: (request, index) => current(request, index) });
     const env = { OPENAI_BASE_URL: model.url };
-    const done = await place.run(["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", "virtual", "--run-name", "skilless", "--json"], env);
+    const done = await place.run(
+      ["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", "virtual", "--run-name", "skilless", "--json"],
+      env,
+    );
     expect(done.code, done.stderr).toBe(0);
-    expect(reportOf(done).tasks[0]).toMatchObject({ status: "solved", reward: 1, attempts: 2, skill: null, gate: null, error: { code: "skill-missing", message: expect.stringContaining("spark-skills distill") } });
-    expect(model.requests.filter(({ body }) => body.messages.some(({ content }) => String(content).startsWith("You write Agent Skills")))).toHaveLength(3);
+    expect(reportOf(done).tasks[0]).toMatchObject({
+      status: "solved",
+      reward: 1,
+      attempts: 2,
+      skill: null,
+      gate: null,
+      error: { code: "skill-missing", message: expect.stringContaining("spark-skills distill") },
+    });
+    expect(
+      model.requests.filter(({ body }) => body.messages.some(({ content }) => String(content).startsWith("You write Agent Skills"))),
+    ).toHaveLength(3);
 
     const still = await place.run(["distill", "skilless/hello", "--json"], env);
     expect([still.code, JSON.parse(still.stdout).error.code], still.stderr).toEqual([5, "skill-missing"]);
@@ -153,7 +178,15 @@ describe("distill", () => {
     const before = model.requests.length;
     const made = await place.run(["distill", "skilless/hello", "--json"], env);
     expect(made.code, made.stdout + made.stderr).toBe(0);
-    expect(JSON.parse(made.stdout)).toMatchObject({ task: "hello", status: "solved", attempts: 2, reward: 1, skill: place.path("runs/skilless/hello/skills/column-sums"), gate: { passed: true }, error: null });
+    expect(JSON.parse(made.stdout)).toMatchObject({
+      task: "hello",
+      status: "solved",
+      attempts: 2,
+      reward: 1,
+      skill: place.path("runs/skilless/hello/skills/column-sums"),
+      gate: { passed: true },
+      error: null,
+    });
     expect(model.requests.slice(before).map(({ body }) => (body.tools ?? []).length)).toEqual([0]);
     const check = await place.run(["check", "runs/skilless/hello/skills/column-sums", "--task", "tasks/hello", "--json"]);
     expect([check.code, JSON.parse(check.stdout).passed]).toEqual([0, true]);
@@ -166,7 +199,10 @@ describe("distill", () => {
   it("of a task without a verified success says so", async () => {
     await using model = await startModelEndpoint({ reply: scriptedTeacher({ solve: () => ["true"] }) });
     const env = { OPENAI_BASE_URL: model.url };
-    const done = await place.run(["generate", "-p", "tasks/hello", "-m", "scripted", "-k", "1", "--sandbox", "virtual", "--run-name", "unsolved", "--json"], env);
+    const done = await place.run(
+      ["generate", "-p", "tasks/hello", "-m", "scripted", "-k", "1", "--sandbox", "virtual", "--run-name", "unsolved", "--json"],
+      env,
+    );
     expect([done.code, reportOf(done).tasks[0]!.status]).toEqual([0, "unsolved"]);
     const made = await place.run(["distill", "unsolved/hello", "--json"], env);
     expect([made.code, errorOf(made).code]).toEqual([1, "skill-missing"]);
@@ -174,15 +210,19 @@ describe("distill", () => {
 });
 
 describe("help", () => {
-  it.each(["", "generate", "trial", "distill", "check", "pdi", "replay", "runs", "clean", "doctor", "demo"])("of %j answers with exit code 0", async (name) => {
-    const done = await place.run([...(name === "" ? [] : [name]), "--help"]);
-    expect(done.code, done.stderr).toBe(0);
-    expect(done.stdout).toMatch(new RegExp(`^Usage: spark-skills ${name}`));
-  });
+  it.each(["", "generate", "trial", "distill", "check", "pdi", "replay", "runs", "clean", "doctor", "demo"])(
+    "of %j answers with exit code 0",
+    async (name) => {
+      const done = await place.run([...(name === "" ? [] : [name]), "--help"]);
+      expect(done.code, done.stderr).toBe(0);
+      expect(done.stdout).toMatch(new RegExp(`^Usage: spark-skills ${name}`));
+    },
+  );
 
   it("shows every flag of generate that the issue promises", async () => {
     const { stdout } = await place.run(["generate", "--help"]);
-    const flags = "-p -t -x -l -m --summary-model --models -k -n -o --run-name --pdi --pdi-method --sandbox --verifier --no-preflight --timeout-multiplier --max-steps --budgets --shuffle --shared-result-dir --max-cost-usd --prices --max-tokens --show-verifier --allow-env --lease --checkpoint --resume --dry-run --json --output-format";
+    const flags =
+      "-p -t -x -l -m --summary-model --models -k -n -o --run-name --pdi --pdi-method --sandbox --verifier --no-preflight --timeout-multiplier --max-steps --budgets --shuffle --shared-result-dir --max-cost-usd --prices --max-tokens --show-verifier --allow-env --lease --checkpoint --resume --dry-run --json --output-format";
     expect(flags.split(" ").filter((flag) => !new RegExp(`(^|[ ,])${flag}[ ,]`, "m").test(stdout))).toEqual([]);
   });
 });

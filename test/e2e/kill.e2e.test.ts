@@ -141,7 +141,8 @@ describe.skipIf(noDocker)("a run that is killed", () => {
     const before = endpoint.requests.length;
     let process = begin(run, "tasks/slow/hello");
     const judging = async (isPreflight: boolean) => {
-      while (!(await leftovers(run)).some(({ name }) => name.endsWith("-verifier") && name.includes("preflight") === isPreflight)) await sleep(30);
+      while (!(await leftovers(run)).some(({ name }) => name.endsWith("-verifier") && name.includes("preflight") === isPreflight))
+        await sleep(30);
     };
     await judging(true);
     await kill(process);

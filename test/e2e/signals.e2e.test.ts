@@ -24,7 +24,9 @@ afterAll(async () => {
 });
 
 const begin = (run: string, sandbox: string, ...more: string[]) =>
-  place.start(["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", sandbox, "--run-name", run, "--json", ...more], { OPENAI_BASE_URL: endpoint.url });
+  place.start(["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", sandbox, "--run-name", run, "--json", ...more], {
+    OPENAI_BASE_URL: endpoint.url,
+  });
 const resume = (run: string) => place.run(["generate", "--resume", run, "--json"], { OPENAI_BASE_URL: endpoint.url });
 /** Waits for a request that arrives from now on. */
 const asked = async (isIt: (request: RecordedRequest) => boolean): Promise<void> => {
@@ -50,7 +52,9 @@ describe.skipIf(noDocker)("Ctrl-C on Docker", () => {
     process.child.kill("SIGINT");
     const stopped = await process.ended;
     expect([stopped.code, stopped.signal], stopped.stderr).toEqual([130, null]);
-    expect(stopped.stderr).toContain(`resume with: spark-skills generate --resume ${place.path("runs", run)} (running containers are kept for 240 s)`);
+    expect(stopped.stderr).toContain(
+      `resume with: spark-skills generate --resume ${place.path("runs", run)} (running containers are kept for 240 s)`,
+    );
     expect(reportOf(stopped)).toMatchObject({ stoppedBy: "signal", tasks: [{ status: "unscored", attempts: 0, error: null }] });
     expect((await containers(run)).map(({ kind }) => kind)).toEqual(["container"]);
     const { lines } = await place.log(run, "hello");
@@ -78,7 +82,12 @@ describe.skipIf(noDocker)("Ctrl-C on Docker", () => {
     expect(stopped.stderr).toMatch(/stopping \(SIGINT\): .*press Ctrl-C again to stop at once/);
     const done = await resume(run);
     expect(reportOf(done)).toMatchObject({ stoppedBy: null, tasks: [solved] });
-    expect(linesOf((await place.log(run, "hello")).lines, "command").map(({ attempt, index }) => [attempt, index])).toEqual([[0, 0], [0, 1], [1, 0], [1, 1]]);
+    expect(linesOf((await place.log(run, "hello")).lines, "command").map(({ attempt, index }) => [attempt, index])).toEqual([
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ]);
     expect(await containers(run)).toEqual([]);
   });
 
@@ -126,7 +135,10 @@ describe("other ways to stop", () => {
 
   it("Ctrl-C twice ends at once also where no Docker engine answers", async () => {
     hangs = isTeacher;
-    const process = place.start(["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", "virtual", "--run-name", "impatient"], { OPENAI_BASE_URL: endpoint.url, DOCKER_HOST: "unix:///nonexistent.sock" });
+    const process = place.start(["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", "virtual", "--run-name", "impatient"], {
+      OPENAI_BASE_URL: endpoint.url,
+      DOCKER_HOST: "unix:///nonexistent.sock",
+    });
     await asked(hangs);
     process.child.kill("SIGINT");
     await process.said(/stopping \(SIGINT\)/);
@@ -142,6 +154,8 @@ describe("other ways to stop", () => {
     const story = async (run: string) => storyOf(await place.log(run, "hello")).filter((line) => !line.startsWith("run_stop"));
     // The embedded sandbox dies with its process, so the attempt that ran began anew.
     const told = (await story("terminated")).filter((line) => !line.includes("retry=1") && !line.startsWith("infra_failure"));
-    expect(told.filter((line) => line.startsWith("execution_result"))).toEqual((await story("calm")).filter((line) => line.startsWith("execution_result")));
+    expect(told.filter((line) => line.startsWith("execution_result"))).toEqual(
+      (await story("calm")).filter((line) => line.startsWith("execution_result")),
+    );
   });
 });

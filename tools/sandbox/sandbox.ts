@@ -1,4 +1,4 @@
-import type { Backend, VerifierMode } from "../../state/attempt.js";
+import type { Backend } from "../../state/attempt.js";
 
 /** Which environment a container is made from: a task's `environment/` folder and the keys that decide the image. */
 export interface EnvironmentSpec {
@@ -192,6 +192,5 @@ export interface SandboxProvider {
   close(): Promise<void>;
 }
 
-/** What `--sandbox` and `--verifier` accept. */
+/** What `--sandbox` accepts. */
 export type SandboxChoice = "auto" | "docker" | "virtual";
-export type VerifierChoice = "auto" | VerifierMode;

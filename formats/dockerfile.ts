@@ -117,15 +117,6 @@ export function needsDocker(dockerfile: Dockerfile): { line: number; text: strin
   return null;
 }
 
-/** Whether the classic builder refuses this file: `# syntax`, `--mount`, `--chmod`, `--link`, `--security`, `--network`, `--parents`, `--exclude`, a numbered or named extra context, or a here-document. */
-export function needsBuildKit(dockerfile: Dockerfile): boolean {
-  const flags = ["mount", "chmod", "link", "security", "network", "parents", "exclude", "checksum", "keep-git-dir"];
-  return (
-    dockerfile.directives.syntax !== undefined ||
-    dockerfile.instructions.some((instruction) => instruction.heredocs.length > 0 || flags.some((flag) => flag in instruction.flags))
-  );
-}
-
 /** Joins `\` continuations; comment and empty lines inside one are dropped, as Docker does. */
 function joinContinuation(lines: string[], start: number, escapeMark: string): { text: string; next: number } {
   const isComment = (line: string) => /^\s*#/.test(line);

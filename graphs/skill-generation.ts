@@ -87,9 +87,15 @@ export function createSkillGenerationGraph(capabilities: Capabilities) {
     .addConditionalEdges("gate", routeGate, ["distill", END]);
 }
 
-/** For langgraph.json: the compiled graph with its run log, without a checkpointer (the server brings its own). Reads the environment when it is called. */
+let served: Capabilities | undefined;
+
+/**
+ * For langgraph.json: the compiled graph with its run log, without a checkpointer (the server brings its own). Reads the environment when
+ * it is first called. A server calls it for every request; the sandboxes are the same each time, so a cancelled run finds its container.
+ */
 export function createGraph() {
-  const capabilities = createCapabilities();
+  served ??= createCapabilities();
+  const capabilities = served;
   const log = new RunLog({ runsDir: capabilities.runsDir, redact: capabilities.redact, costUsd: tableCostUsd });
   return compileObserved(createSkillGenerationGraph(capabilities), { name: "skill-generation", log });
 }

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { linesOf } from "../../formats/trajectory/read-log.js";
@@ -290,6 +290,30 @@ describe("a disk that cannot be written", () => {
       expect([done.code, errorOf(done).code], done.stdout + done.stderr).toEqual([4, "disk"]);
       expect(errorOf(done).message).toMatch(/file\/runs.*-o/);
     }
+  });
+
+  it("in the middle stops the run with 4 although an attempt was scored, and --resume goes on there", async () => {
+    const blobs = place.path("runs", "broken-off", "hello", "blobs");
+    const reply = scriptedTeacher({ solve: () => sayReady });
+    await using spoiling = await startModelEndpoint({
+      reply: (request, index) => {
+        if (isTeacher(request) && isRetry(request) && !existsSync(`${blobs}-away`)) {
+          renameSync(blobs, `${blobs}-away`);
+          writeFileSync(blobs, "a file where a folder has to be");
+        }
+        return reply(request, index);
+      },
+    });
+    const env = { ...model, OPENAI_BASE_URL: spoiling.url };
+    const done = await place.run(["generate", "-p", "tasks/hello", "--sandbox", "virtual", "--run-name", "broken-off", "--json"], env);
+    expect([done.code, reportOf(done).stoppedBy], done.stdout + done.stderr).toEqual([4, null]);
+    expect(reportOf(done).tasks).toMatchObject([{ status: "unsolved", attempts: 1, error: { code: "disk" } }]);
+    await rm(blobs);
+    renameSync(`${blobs}-away`, blobs);
+    await mkdir(`${blobs}-away`);
+    const more = await place.run(["generate", "--resume", "broken-off", "--json"], env);
+    expect(more.code, more.stdout + more.stderr).toBe(0);
+    expect(reportOf(more).tasks).toMatchObject([{ status: "solved", attempts: 2, error: null }]);
   });
 
   it("when it fills up stops the run with 4, leaves the log whole, and lets the run go on when there is room", async (test) => {

@@ -154,8 +154,22 @@ describe("distill", () => {
     let current = reply(cut);
     await using model = await startModelEndpoint({ reply: (request, index) => current(request, index) });
     const env = { OPENAI_BASE_URL: model.url };
+    await writeFile(place.path("prices.yaml"), "scripted: {inputPerMillion: 1, outputPerMillion: 1}\n");
     const done = await place.run(
-      ["generate", "-p", "tasks/hello", "-m", "scripted", "--sandbox", "virtual", "--run-name", "skilless", "--json"],
+      [
+        "generate",
+        "-p",
+        "tasks/hello",
+        "-m",
+        "scripted",
+        "--sandbox",
+        "virtual",
+        "--prices",
+        "prices.yaml",
+        "--run-name",
+        "skilless",
+        "--json",
+      ],
       env,
     );
     expect(done.code, done.stderr).toBe(0);
@@ -170,6 +184,8 @@ describe("distill", () => {
     expect(
       model.requests.filter(({ body }) => body.messages.some(({ content }) => String(content).startsWith("You write Agent Skills"))),
     ).toHaveLength(3);
+
+    expect(reportOf(done).costUsd).toBeCloseTo((10 * 120) / 1e6, 10);
 
     const still = await place.run(["distill", "skilless/hello", "--json"], env);
     expect([still.code, JSON.parse(still.stdout).error.code], still.stderr).toEqual([5, "skill-missing"]);
@@ -188,6 +204,8 @@ describe("distill", () => {
       error: null,
     });
     expect(model.requests.slice(before).map(({ body }) => (body.tools ?? []).length)).toEqual([0]);
+    // Three replies that were refused again, then the one that was used.
+    expect(JSON.parse(made.stdout).costUsd).toBeCloseTo((14 * 120) / 1e6, 10);
     const check = await place.run(["check", "runs/skilless/hello/skills/column-sums", "--task", "tasks/hello", "--json"]);
     expect([check.code, JSON.parse(check.stdout).passed]).toEqual([0, true]);
 

@@ -31,6 +31,7 @@ function random(seed: number): () => number {
 }
 
 const KILLS = 6;
+const SHARED_KILLS = 4;
 const seed = Number(process.env.SPARK_SKILLS_KILL_SEED ?? 20_260_731);
 /** Every command that ran leaves a line, so a repeated one shows. */
 const counted = (commands: readonly string[]) => commands.map((command) => `echo "${command.split(" ")[0]}" >> /tmp/ran; ${command}`);
@@ -46,10 +47,10 @@ describe.skipIf(noDocker)("a run that is killed", () => {
   let endpoint: ModelEndpoint;
   let calm: { run: string; done: Ended; requests: number };
 
-  const begin = (run: string, task = "tasks/hello"): CommandProcess =>
-    place.start(["generate", "-p", task, "-m", "scripted", "--sandbox", "docker", "--lease", "5m", "--run-name", run, "--json"], {
-      OPENAI_BASE_URL: endpoint.url,
-    });
+  const begin = (run: string, task = "tasks/hello", verifier = "auto"): CommandProcess => {
+    const flags = ["--sandbox", "docker", "--verifier", verifier, "--lease", "5m", "--run-name", run, "--json"];
+    return place.start(["generate", "-p", task, "-m", "scripted", ...flags], { OPENAI_BASE_URL: endpoint.url });
+  };
   const resume = (run: string): CommandProcess => place.start(["generate", "--resume", run, "--json"], { OPENAI_BASE_URL: endpoint.url });
   const kill = async (process: CommandProcess): Promise<Ended> => {
     process.child.kill("SIGKILL");
@@ -107,31 +108,37 @@ describe.skipIf(noDocker)("a run that is killed", () => {
     await place[Symbol.asyncDispose]();
   });
 
-  it(`at ${KILLS} random moments (seed ${seed}) has the outcome of an undisturbed one: statuses, rewards, attempts, skill and log`, async () => {
-    const next = random(seed);
-    const run = newRun();
-    const before = endpoint.requests.length;
-    let process = begin(run);
-    let kills = 0;
-    for (; kills < KILLS; kills += 1) {
-      await process.said(/^run: /);
-      await grown(run, process, Math.floor(next() * 4));
-      await sleep(next() * 800);
-      if (process.child.exitCode !== null) break;
-      await kill(process);
-      process = resume(run);
-    }
-    const done = await process.ended;
-    expect(done.code, done.stdout + done.stderr).toBe(0);
-    expect(await outcomeOf(run, done)).toEqual(await outcomeOf(calm.run, calm.done));
-    // At most the call that was running is made again.
-    expect(endpoint.requests.length - before).toBeLessThanOrEqual(calm.requests + kills);
-    const commands = linesOf((await place.log(run, "hello")).lines, "command").filter(({ command }) => command === "cat /tmp/ran");
-    for (const { output_ref } of commands) {
-      const ran = (await readFile(place.path("runs", run, "hello", output_ref!.path), "utf8")).trim().split("\n");
-      expect(ran.length).toBeLessThanOrEqual(2 + kills);
-    }
-  });
+  it.each([
+    ["fresh", KILLS, seed],
+    ["shared", SHARED_KILLS, seed + 1],
+  ] as const)(
+    "at random moments (verifier %s, %i kills, seed %i) has the outcome of an undisturbed one: statuses, rewards, attempts, skill and log",
+    async (mode, most, start) => {
+      const next = random(start);
+      const run = newRun();
+      const before = endpoint.requests.length;
+      let process = begin(run, "tasks/hello", mode);
+      let kills = 0;
+      for (; kills < most; kills += 1) {
+        await process.said(/^run: /);
+        await grown(run, process, Math.floor(next() * 4));
+        await sleep(next() * 800);
+        if (process.child.exitCode !== null) break;
+        await kill(process);
+        process = resume(run);
+      }
+      const done = await process.ended;
+      expect(done.code, done.stdout + done.stderr).toBe(0);
+      expect(await outcomeOf(run, done)).toEqual(await outcomeOf(calm.run, calm.done));
+      // At most the call that was running is made again.
+      expect(endpoint.requests.length - before).toBeLessThanOrEqual(calm.requests + kills);
+      const commands = linesOf((await place.log(run, "hello")).lines, "command").filter(({ command }) => command === "cat /tmp/ran");
+      for (const { output_ref } of commands) {
+        const ran = (await readFile(place.path("runs", run, "hello", output_ref!.path), "utf8")).trim().split("\n");
+        expect(ran.length).toBeLessThanOrEqual(2 + kills);
+      }
+    },
+  );
 
   it("while the oracle or the verifier runs is judged once more, and nothing else is repeated", async () => {
     const run = newRun();

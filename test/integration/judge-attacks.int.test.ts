@@ -199,11 +199,11 @@ const attacks: Record<string, Attack> = {
 describe.skipIf(noDocker)("an unsolved task earns nothing under fresh when the agent", () => {
   it.each(Object.entries(attacks))("%s", async (_name, attack) => {
     const options = attack.testSh === undefined ? {} : { testSh: attack.testSh };
-    if (attack.wins && process.arch === "x64") {
-      const naive = await trial(attack.script, { ...options, mode: "naive" });
-      expect(naive.reward, `does not work at all: ${naive.output}`).toBe("1");
-    }
-    const outcome = await trial(attack.script, options);
+    const [naive, outcome] = await Promise.all([
+      attack.wins && process.arch === "x64" ? trial(attack.script, { ...options, mode: "naive" }) : null,
+      trial(attack.script, options),
+    ]);
+    if (naive !== null) expect(naive.reward, `does not work at all: ${naive.output}`).toBe("1");
     expect({ reward: outcome.reward, tampered: outcome.tampered }, outcome.output).toEqual({ reward: "0", tampered: [] });
   });
 });

@@ -43,6 +43,8 @@ export async function startDevServer(dir: string, environment: Record<string, st
     // The server is a child of the command: they end together.
     detached: true,
   });
+  const abandoned = () => process.kill(-child.pid!, "SIGKILL");
+  process.once("exit", abandoned);
   let printed = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => void (printed += text));
   const url = `http://127.0.0.1:${port}`;
@@ -52,8 +54,9 @@ export async function startDevServer(dir: string, environment: Record<string, st
     client: new Client({ apiUrl: url }),
     printed: () => printed,
     async [Symbol.asyncDispose]() {
+      process.removeListener("exit", abandoned);
       await endGroup(child);
-      if (dir !== "/tmp/dev1") await rm(dir, { recursive: true, force: true });
+      await rm(dir, { recursive: true, force: true });
     },
   };
   const deadline = Date.now() + READY_MS;

@@ -1,45 +1,4 @@
-/** One instruction of a Dockerfile with its continuation lines joined. */
-export interface Instruction {
-  /** Upper case. */
-  name: string;
-  rest: string;
-  /** Line where it begins, from 1. */
-  line: number;
-}
-
-const hereDocument = /<<-?\s*(["']?)([A-Za-z_][A-Za-z0-9_]*)\1/g;
-
-/** The instructions in order; comments and the bodies of here-documents are left out. */
-export const parseDockerfile = (text: string): Instruction[] => {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
-  const mark = /^#\s*escape\s*=\s*`\s*$/im.test(lines.slice(0, 3).join("\n")) ? "`" : "\\";
-  const found: Instruction[] = [];
-  for (let at = 0; at < lines.length; at += 1) {
-    if (/^\s*(#|$)/.test(lines[at]!)) continue;
-    const line = at + 1;
-    let whole = "";
-    let part = lines[at]!;
-    while (part.trimEnd().endsWith(mark)) {
-      whole += part.trimEnd().slice(0, -1);
-      do at += 1;
-      while (
-        // Comments and empty lines do not end a continued instruction.
-        at < lines.length &&
-        /^\s*(#|$)/.test(lines[at]!)
-      );
-      part = ` ${(lines[at] ?? "").trim()}`;
-    }
-    whole += part;
-    const [, name = "", rest = ""] = /^\s*(\S+)\s*(.*)$/s.exec(whole) ?? [];
-    found.push({ name: name.toUpperCase(), rest: rest.trim(), line });
-    if (!["RUN", "COPY", "ADD"].includes(name.toUpperCase())) continue;
-    for (const [, , word] of rest.matchAll(hereDocument)) {
-      while (at + 1 < lines.length && lines[at + 1]!.replace(/^\t+/, "") !== word) at += 1;
-      at += 1;
-    }
-  }
-  return found;
-};
+import { readDockerfile } from "../../formats/dockerfile.js";
 
 const syntaxDirective = /^\s*#\s*syntax\s*=\s*\S+/i;
 
@@ -62,18 +21,20 @@ export const withoutSyntax = (text: string): string | null => {
   return lines.join("\n");
 };
 
+/** Flags that only BuildKit understands. */
+const BUILDKIT_FLAGS: Record<string, readonly string[]> = {
+  RUN: ["mount", "network", "security"],
+  COPY: ["chmod", "link", "exclude", "parents"],
+  ADD: ["chmod", "link", "exclude", "checksum", "keep-git-dir"],
+};
+
 /** Why a Dockerfile needs BuildKit: the construct that only it understands. Null when the classic builder will do. */
 export const buildKitReason = (text: string): string | null => {
-  for (const { name, rest } of parseDockerfile(text)) {
-    if (name === "RUN" && /^(--\S+\s+)*--(mount|network|security)[=\s]/.test(rest))
-      return `RUN ${/--(mount|network|security)/.exec(rest)![0]}`;
-    if ((name === "COPY" || name === "ADD") && /(^|\s)--(chmod|link|exclude|parents|checksum|keep-git-dir)\b/.test(rest)) {
-      return `${name} ${/--(chmod|link|exclude|parents|checksum|keep-git-dir)/.exec(rest)![0]}`;
-    }
-    if (["RUN", "COPY", "ADD"].includes(name) && new RegExp(hereDocument.source).test(rest) && !/^\[/.test(rest)) {
-      // A here-document of the shell inside one line cannot be told apart; BuildKit reads it as the classic builder would not.
-      return `${name} with a here-document`;
-    }
+  for (const { keyword, flags, heredocs, value } of readDockerfile(text).instructions) {
+    const flag = BUILDKIT_FLAGS[keyword]?.find((name) => name in flags);
+    if (flag !== undefined) return `${keyword} --${flag}`;
+    // A here-document of the shell inside one line cannot be told apart; BuildKit reads it as the classic builder would not.
+    if (heredocs.length > 0 && !value.startsWith("[")) return `${keyword} with a here-document`;
   }
   return syntaxLine(text) >= 0 ? "# syntax" : null;
 };
@@ -99,19 +60,19 @@ export const baseImages = (text: string): { image: string; line: number }[] => {
   const note = (image: string | null, line: number): void => {
     if (image !== null && image !== "" && !stages.has(image.toLowerCase()) && !/^\d+$/.test(image)) found.push({ image, line });
   };
-  for (const { name, rest, line } of parseDockerfile(text)) {
-    if (name === "ARG" && !begun) {
+  for (const { keyword, value: rest, flags, line } of readDockerfile(text).instructions) {
+    if (keyword === "ARG" && !begun) {
       for (const [, key, , value] of rest.matchAll(/([A-Za-z_]\w*)(=("[^"]*"|'[^']*'|\S*))?/g)) {
         if (value !== undefined) values.set(key!, substitute(value.replace(/^(["'])(.*)\1$/, "$2"), values) ?? "");
       }
     }
-    if (name === "FROM") {
+    if (keyword === "FROM") {
       begun = true;
-      const words = rest.split(/\s+/).filter((word) => !word.startsWith("--"));
+      const words = rest.split(/\s+/);
       note(substitute(words[0] ?? "", values), line);
       if (words[1]?.toUpperCase() === "AS" && words[2] !== undefined) stages.add(words[2].toLowerCase());
     }
-    if (name === "COPY") note(substitute(/(?:^|\s)--from=(\S+)/.exec(rest)?.[1] ?? "", values), line);
+    if (keyword === "COPY" && typeof flags["from"] === "string") note(substitute(flags["from"], values), line);
   }
   return found;
 };

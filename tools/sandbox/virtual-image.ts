@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { InMemoryFs } from "just-bash";
 import { type DockerfileInstruction, environmentPairs, needsDocker, readDockerfile } from "../../formats/dockerfile.js";
+import { createIgnore } from "../../formats/dockerignore.js";
 import { SparkError } from "../../state/errors.js";
 import type { EnvironmentSpec } from "./sandbox.js";
 import { copyFromHost, copyTree, type FileTree, putFile, readTree } from "./virtual-files.js";
@@ -182,25 +183,11 @@ const globExpression = (glob: string): RegExp =>
       .replace(/\(\?:\.\*\/\)\?$/, ".*")}$`,
   );
 
-/** .dockerignore: later lines win, `!` takes back, a folder's pattern covers what is in it. */
+/** The context's .dockerignore, if it has one. */
 async function readIgnoreFile(contextDir: string): Promise<(relative: string) => boolean> {
   const text = await readFile(join(contextDir, ".dockerignore"), "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return "";
     throw error;
   });
-  const rules = text
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => ({
-      keep: line.startsWith("!"),
-      test: globExpression(posix.normalize(line.replace(/^!/, "").trim()).replace(/^\/+|\/+$/g, "")),
-    }));
-  return (relative) => {
-    const parts = relative.split("/");
-    const paths = parts.map((_, index) => parts.slice(0, index + 1).join("/"));
-    let ignored = false;
-    for (const rule of rules) if (paths.some((path) => rule.test.test(path))) ignored = !rule.keep;
-    return ignored;
-  };
+  return createIgnore(text);
 }

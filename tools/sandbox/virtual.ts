@@ -8,7 +8,6 @@ import { buildVirtualImage, instantiate, type VirtualImage } from "./virtual-ima
 import { judgedFiles } from "./virtual-judge.js";
 import { createVirtualShell, type ShellState } from "./virtual-shell.js";
 
-
 const ISOLATION = [
   "in-process simulation of a shell, no containers",
   "in-memory files, none of the host's",

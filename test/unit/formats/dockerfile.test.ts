@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { environmentPairs, needsBuildKit, needsDocker, readDockerfile } from "../../../formats/dockerfile.js";
+import { environmentPairs, needsDocker, readDockerfile } from "../../../formats/dockerfile.js";
 
 const only = (text: string, keyword: string) => readDockerfile(text).instructions.find((instruction) => instruction.keyword === keyword)!;
 
@@ -76,20 +76,5 @@ describe("needsDocker", () => {
     ['FROM x\nENTRYPOINT ["/e"]\n', { line: 2, text: 'ENTRYPOINT ["/e"]' }],
   ])("of %j is %j", (text, expected) => {
     expect(needsDocker(readDockerfile(text))).toEqual(expected);
-  });
-});
-
-describe("needsBuildKit", () => {
-  it.each([
-    ["FROM x\nRUN true\nCOPY a b\n", false],
-    ["# syntax=docker/dockerfile:1\nFROM x\n", true],
-    ["FROM x\nRUN --mount=type=cache,target=/c true\n", true],
-    ["FROM x\nCOPY --chmod=755 a b\n", true],
-    ["FROM x\nCOPY --link a b\n", true],
-    ["FROM x\nRUN <<EOF\ntrue\nEOF\n", true],
-    ["FROM x\nCOPY --chown=1:1 a b\n", false],
-    ["FROM x\nRUN cat <<< hello\n", false],
-  ])("of %j is %s", (text, expected) => {
-    expect(needsBuildKit(readDockerfile(text))).toBe(expected);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { baseImages, buildKitReason, parseDockerfile, withoutSyntax } from "../../../tools/sandbox/docker-dockerfile.js";
+import { baseImages, buildKitReason, withoutSyntax } from "../../../tools/sandbox/docker-dockerfile.js";
 
 describe("which builder a Dockerfile needs", () => {
   it.each([
@@ -46,13 +46,6 @@ describe("which images a Dockerfile starts from", () => {
 });
 
 describe("reading a Dockerfile", () => {
-  it("joins continued lines and leaves comments and bodies of here-documents out", () => {
-    expect(parseDockerfile("# c\nRUN a \\\n# inner\n  b\nRUN <<-X\n\tbody\n\tX\nCMD c\n")).toEqual([
-      { name: "RUN", rest: "a  b", line: 2 },
-      { name: "RUN", rest: "<<-X", line: 5 },
-      { name: "CMD", rest: "c", line: 8 },
-    ]);
-  });
   it("makes a syntax line an empty comment, so that line numbers stay", () => {
     expect(withoutSyntax("# syntax = docker/dockerfile:1.7\nFROM a\n")).toBe("#\nFROM a\n");
     expect(withoutSyntax("FROM a\n")).toBe(null);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createIgnore } from "../../../tools/sandbox/docker-ignore.js";
+import { createIgnore } from "../../../formats/dockerignore.js";
 
 describe(".dockerignore", () => {
   it.each([

@@ -20,5 +20,5 @@ mkdirSync("dist/schemas", { recursive: true });
 for (const [name, schema] of Object.entries(reportSchemas))
   writeFileSync(
     `dist/schemas/${name}.schema.json`,
-    `${JSON.stringify(z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }), null, 2)}\n`,
+    `${JSON.stringify(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }), null, 2)}\n`,
   );

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Packs the package and uses it from an empty project with the pinned peers: imports, one composed node, the command, a graph of ours
-# named in the project's own langgraph.json.
+# Packs the package and uses it from an empty project with the pinned peers: imports, a drawn graph, the command.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd); DIR=${1:-$(mktemp -d)}
 mkdir -p "$DIR"; cd "$DIR"

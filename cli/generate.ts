@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { TaskReport } from "../formats/generation-report.js";
-import { CONFIG_FILE, type RunConfig } from "../formats/run-config.js";
+import { CONFIG_FILE, type RunConfig, readRunConfig } from "../formats/run-config.js";
 import { createCapabilities } from "../graphs/capabilities.js";
-import { messageOf, SparkError } from "../state/errors.js";
+import { SparkError } from "../state/errors.js";
 import type { SkillGenerationContext } from "../state/skill-generation.js";
 import { demandPrices, describePlan, type Env, planRun, readBudgets } from "./generation/plan.js";
 import { gridProgress, plainProgress } from "./generation/progress.js";
-import { type RunObserver, resumeRun, startRun } from "./generation/run.js";
+import { finishedReport, type RunObserver, resumeRun, startRun } from "./generation/run.js";
 import type { Output } from "./output.js";
 
 /** Flags of `generate` as commander parses them. */
@@ -91,28 +91,52 @@ export async function runGenerate(flags: GenerateFlags, env: Env, output: Output
     },
     env,
   );
-  if (flags.dryRun) {
-    const plan = describePlan(config, env);
-    output.data(
-      output.json
-        ? JSON.stringify({
-            run: config.run,
-            dir: resolve(flags.outputDir, config.run),
-            dryRun: true,
-            tasks: plan.tasks,
-            maxCostUsd: plan.maxCostUsd,
-          })
-        : plan.text,
-    );
-    return 0;
-  }
+  if (flags.dryRun) return printPlan(config, resolve(flags.outputDir, config.run), env, output);
+  for (const { task, skipped } of config.tasks) if (skipped !== null) notes.push(`${task}: skipped: ${skipped}`);
   await demandModels(config, env);
   return watched({ tasks: config.tasks.map(({ task }) => task), notes }, output, stream, (observer) =>
     startRun(flags.outputDir, config, { env, observer, checkpointUrl: flags.checkpoint }),
   );
 }
 
+/** What would run, as text or as an object with the keys of a report's tasks. */
+function printPlan(config: RunConfig, dir: string, env: Env, output: Output): number {
+  const { text, maxCostUsd } = describePlan(config, env);
+  const tasks = config.tasks.map(({ task, name, skipped }) => ({
+    task,
+    name,
+    status: skipped === null ? "planned" : "skipped",
+    error: skipped === null ? null : { code: "task-unsupported", message: skipped },
+  }));
+  output.data(output.json ? JSON.stringify({ run: config.run, dir, dryRun: true, tasks, maxCostUsd }) : text);
+  return 0;
+}
+
+/** Flags that a resume takes; a run's other settings are what it was begun with. */
+const RESUMABLE = new Set([
+  "resume",
+  "outputDir",
+  "maxCostUsd",
+  "maxTokens",
+  "budgets",
+  "nConcurrent",
+  "allowEnv",
+  "lease",
+  "checkpoint",
+  "dryRun",
+  "json",
+  "outputFormat",
+]);
+
 async function resume(flags: GenerateFlags, name: string, env: Env, output: Output): Promise<number> {
+  const ignored = Object.entries(flags).filter(
+    ([flag, value]) => !RESUMABLE.has(flag) && value !== undefined && !(flag === "preflight" && value === true),
+  );
+  if (ignored.length > 0)
+    throw new SparkError(
+      `--resume goes on with the settings of the run, so ${ignored.map(([flag]) => `--${flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`).join(", ")} cannot be changed; begin a new run for that`,
+      { code: "usage" },
+    );
   const runDir = [resolve(name), resolve(flags.outputDir, name)].find((dir) => existsSync(join(dir, CONFIG_FILE)));
   if (runDir === undefined)
     throw new SparkError(
@@ -127,13 +151,16 @@ async function resume(flags: GenerateFlags, name: string, env: Env, output: Outp
     maxTaskTokens,
     parallel: flags.nConcurrent,
   });
-  const { readRunConfig } = await import("../formats/run-config.js");
   const config = await readRunConfig(runDir);
+  if (flags.allowEnv !== undefined) config.settings.allowEnv = flags.allowEnv;
+  if (flags.lease !== undefined) config.settings.leaseSec = flags.lease;
   if (changed.maxCostUsd !== undefined || changed.maxTaskCostUsd !== undefined)
     demandPrices(config.settings, config.models, config.prices, env);
+  if (flags.dryRun) return printPlan({ ...config, ...changed }, runDir, env, output);
+  if ((await finishedReport(runDir)) === null) await demandModels(config, env);
   const tasks = config.tasks.map(({ task }) => task);
   return watched({ tasks, notes: [] }, output, flags.outputFormat === "stream-json", (observer) =>
-    resumeRun(runDir, changed, { env, observer, checkpointUrl: flags.checkpoint }),
+    resumeRun(runDir, { ...changed, settings: config.settings }, { env, observer, checkpointUrl: flags.checkpoint }),
   );
 }
 
@@ -169,10 +196,23 @@ async function watched(
   }
 }
 
-/** LangSmith sends in the background; with its endpoint down that would never end. */
+/** Milliseconds that traces may take after the work is done, and that the result has to be printed once they have not ended in time. */
+const TRACES_MS = 5000;
+const PRINTING_MS = 500;
+
+/** LangSmith sends in the background; with its endpoint down its retries would hold the process for minutes. */
 export async function flushTraces(): Promise<void> {
   const { awaitAllCallbacks } = await import("@langchain/core/callbacks/promises");
-  await Promise.race([awaitAllCallbacks().catch(messageOf), new Promise((done) => setTimeout(done, 5000).unref())]);
+  const late = new Promise<boolean>((done) => setTimeout(done, TRACES_MS, true).unref());
+  const isLate = await Promise.race([
+    awaitAllCallbacks().then(
+      () => false,
+      () => false,
+    ),
+    late,
+  ]);
+  // A process that ends by itself does not wait for this timer.
+  if (isLate) setTimeout(() => process.exit(), PRINTING_MS).unref();
 }
 
 const money = (costUsd: number | null): string => (costUsd === null ? "cost unknown" : `$${costUsd.toFixed(4)}`);

@@ -232,7 +232,7 @@ async function main(): Promise<void> {
     if (!(error instanceof CommanderError)) throw error;
     // Help and version end with 0; every other complaint of commander is a usage error and was printed.
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_CODES.usage;
-    if (process.exitCode !== 0 && process.argv.includes("--json"))
+    if (process.exitCode !== 0 && (process.argv.includes("--json") || process.argv.includes("stream-json")))
       reportError(new SparkError(error.message, { code: "usage" }), createOutput(true));
   }
 }

@@ -60,7 +60,7 @@ async function reportOf(dir: string): Promise<GenerationReport | null> {
 
 export async function runRuns({ outputDir }: { outputDir: string }, output: Output): Promise<number> {
   const runs = await listRuns(outputDir);
-  if (output.json) output.data(JSON.stringify(runs));
+  if (output.json) output.data(JSON.stringify({ runs }));
   else if (runs.length === 0) output.say(`no runs in ${resolve(outputDir)}`);
   else
     for (const run of runs)

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { doctorReportSchema } from "./doctor-report.js";
 import { errorReportSchema, generationReportSchema, taskReportSchema } from "./generation-report.js";
 import { replayReportSchema } from "./replay-report.js";
@@ -15,5 +15,5 @@ export const reportSchemas: Record<string, z.ZodType> = {
   generate: generationReportSchema,
   distill: taskReportSchema,
   doctor: doctorReportSchema,
-  error: errorReportSchema,
+  error: z.object({ error: errorReportSchema }),
 };

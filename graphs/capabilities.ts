@@ -153,8 +153,16 @@ async function openModel(
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     maxRetries: maxRetries ?? CLIENT_RETRIES,
   });
+  // Traces carry what a model was made with: the key as a placeholder, but headers and addresses as they are, and these may be secret.
+  model.lc_serializable = false;
   return { model: model as unknown as ModelHandle["model"], id: spec.model, costUsd: costUsdOf(spec, env, prices) };
 }
+
+/** An attempt waits for its feedback, so a LangSmith that is down may cost it two of these and no more. */
+const FEEDBACK_TRY_MS = 2000;
+
+/** A LangSmith that does not answer must not hold up an attempt. */
+const FEEDBACK_LIMIT_MS = 5000;
 
 /** Puts the verifier's reward on the attempt's LangSmith run. Best effort: tracing never decides about a run. */
 async function sendFeedback(
@@ -163,7 +171,7 @@ async function sendFeedback(
 ): Promise<void> {
   if ((env["LANGSMITH_TRACING"] ?? env["LANGCHAIN_TRACING_V2"]) !== "true") return;
   const { Client } = await import("langsmith");
-  const client = new Client();
+  const client = new Client({ timeout_ms: FEEDBACK_TRY_MS, callerOptions: { maxRetries: 1 } });
   const projectName = env["LANGSMITH_PROJECT"] ?? env["LANGCHAIN_PROJECT"] ?? "default";
   // A stable id: a repeated execution overwrites its feedback.
   const digest = createHash("sha256").update(`${runId}:verifier_reward`).digest("hex");

@@ -27,15 +27,7 @@ import { compileObserved } from "./observed.js";
 import { createShellAgentGraph } from "./shell-agent.js";
 
 /** Infrastructure failures that another try cannot mend. */
-const FINAL_FAILURES: ReadonlySet<string> = new Set<ErrorCode>([
-  "task-unsolvable",
-  "docker-unavailable",
-  "sandbox-unsupported",
-  "image-missing",
-  "provider-credentials",
-  "provider-rejected",
-  "model-missing",
-]);
+const FINAL_FAILURES: ReadonlySet<string> = new Set<ErrorCode>(["task-unsolvable", "sandbox-unsupported", "provider-rejected"]);
 /** Lost containers do not count as failures in a row, but an attempt that loses them for ever has to end. */
 const MAX_EXECUTIONS_OF_AN_ATTEMPT = 10;
 

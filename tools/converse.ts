@@ -40,6 +40,7 @@ export interface Conversation {
   /** Characters of the commands' text that PDI and the memo see. */
   commandsCharacters: number;
   taskName: string;
+  run: string;
 }
 
 /** More supersteps than one reply has tool calls: the graph's own limit must never end an attempt before ours. */
@@ -91,7 +92,7 @@ export async function converse(conversation: Conversation, config: LangGraphRunn
         runId,
         runName: `attempt ${attempt}`,
         tags: [...((config.tags as string[] | undefined) ?? []), `attempt:${attempt}`, `task:${conversation.taskName}`],
-        metadata: { ...config.metadata, attempt, retry: conversation.retry, task: conversation.taskName },
+        metadata: { ...config.metadata, attempt, retry: conversation.retry, task: conversation.taskName, run: conversation.run },
         recursionLimit: budget.maxSteps * SUPERSTEPS_A_STEP + 100,
       },
     );

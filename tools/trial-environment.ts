@@ -65,6 +65,13 @@ const SHARED_LEASE_MS = 60_000;
 /** Under shared the container is handed from explore to verify, so it needs a lease even where a crash is not resumed. */
 export const leaseFor = (mode: VerifierMode, leaseMs: number): number => (mode === "shared" ? Math.max(leaseMs, SHARED_LEASE_MS) : leaseMs);
 
+/** Refuses what the task asks of this machine's variables before anything starts or is paid for. Throws SparkError `env-refused`. */
+export function checkTemplates({ task, hostEnvironment, ownKeyNames }: Pick<TrialPlace, "task" | "hostEnvironment" | "ownKeyNames">): void {
+  resolveTemplates(task.config.environment.env, hostEnvironment, "environment.env", ownKeyNames);
+  resolveTemplates(task.config.solution.env, hostEnvironment, "solution.env", ownKeyNames);
+  resolveTemplates(task.config.verifier.env, hostEnvironment, "verifier.env", ownKeyNames);
+}
+
 /** Phase users are names or numbers on disk and strings for an exec. */
 export const userOf = (user: string | number | undefined): { user?: string } => (user === undefined ? {} : { user: String(user) });
 
@@ -131,7 +138,7 @@ async function deliverSkills({ task, settings }: TrialPlace, sandbox: Sandbox): 
       code: "task-invalid",
     });
   for (const dir of settings.skills) await sandbox.copyIn(dir, `${root}/${dir.replace(/\/+$/, "").split("/").at(-1)}`, { replace: true });
-  await asRoot(sandbox, `chmod -R a+rX ${root}`);
+  await asRoot(sandbox, `chmod -R a+rX ${shellQuoted(root)}`);
 }
 
 /** Directory inside the container whose children are skills. */
@@ -148,7 +155,9 @@ export interface ListedSkill {
 export async function listSkills({ task, settings }: TrialPlace, sandbox: Sandbox): Promise<ListedSkill[]> {
   if (task.config.environment.skillsDir === undefined && settings.skills.length === 0) return [];
   const root = skillsRoot(task);
-  const found = await sandbox.exec(`for f in ${root}/*/SKILL.md; do [ -f "$f" ] && printf '%s\n' "$f"; done | sort`, { timeoutMs: 30_000 });
+  const found = await sandbox.exec(`for f in ${shellQuoted(root)}/*/SKILL.md; do [ -f "$f" ] && printf '%s\n' "$f"; done | sort`, {
+    timeoutMs: 30_000,
+  });
   const paths = new TextDecoder()
     .decode(found.stdout)
     .split("\n")
@@ -162,6 +171,8 @@ export async function listSkills({ task, settings }: TrialPlace, sandbox: Sandbo
   }
   return skills;
 }
+
+const shellQuoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** What Harbor always collects, beside what the task names (harbor.md 8). */
 const CONVENTION_ARTIFACTS = "/logs/artifacts";
@@ -186,7 +197,7 @@ export async function collectArtifacts({ task }: TrialPlace, sandbox: Sandbox, d
   for (const artifact of wanted) {
     const source = artifact.source.startsWith("/") ? artifact.source : `${sandbox.workdir.replace(/\/$/, "")}/${artifact.source}`;
     const destination = ("destination" in artifact ? artifact.destination : undefined) ?? source.slice(1);
-    const quoted = `'${source.replaceAll("'", "'\\''")}'`;
+    const quoted = shellQuoted(source);
     const type = source === CONVENTION_ARTIFACTS ? "directory" : await typeOf(sandbox, quoted);
     let from = source;
     if (type === "directory" && artifact.exclude.length > 0) {

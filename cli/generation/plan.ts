@@ -11,7 +11,7 @@ import { costUsdOf, specOf } from "../../graphs/capabilities.js";
 import { priceTable } from "../../metrics/price-table.js";
 import { messageOf, SparkError } from "../../state/errors.js";
 import { type ModelSpec, modelSpecSchema, type Price, priceSchema } from "../../state/model.js";
-import { type SkillGenerationContext, skillGenerationSettingsSchema } from "../../state/skill-generation.js";
+import { MAX_INFRASTRUCTURE_RETRIES, type SkillGenerationContext, skillGenerationSettingsSchema } from "../../state/skill-generation.js";
 import type { HarborTask } from "../../state/task.js";
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -83,10 +83,13 @@ async function readStructured<T extends z.ZodType>(path: string, schema: T, what
   }
 }
 
+/** Files of the run itself: no task's folder may have their names. */
+const RESERVED_NAMES = ["cancel", "checkpoints.sqlite", "config.json", "lock", "report.json"];
+
 const globToRegExp = (glob: string): RegExp =>
   new RegExp(
     `^${glob
-      .replace(/[.+^${}()|\\]/g, "\\$&")
+      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
       .replace(/\*/g, ".*")
       .replace(/\?/g, ".")}$`,
   );
@@ -107,12 +110,13 @@ async function chooseTasks(request: GenerateRequest): Promise<{ task: string; re
       { code: "usage" },
     );
   if (request.shuffle) wanted.sort(() => Math.random() - 0.5);
-  const used = new Map<string, number>();
+  const used = new Set<string>(RESERVED_NAMES);
   return wanted.slice(0, request.limit ?? wanted.length).map((read) => {
     const name = safeName(read.directory);
-    const count = (used.get(name) ?? 0) + 1;
-    used.set(name, count);
-    return { task: count === 1 ? name : `${name}-${count}`, read };
+    let task = name;
+    for (let copy = 2; used.has(task); copy += 1) task = `${name}-${copy}`;
+    used.add(task);
+    return { task, read };
   });
 }
 
@@ -205,6 +209,9 @@ export function demandPrices(
 const unsupportedText = ({ unsupported }: HarborTask): string | null =>
   unsupported.length === 0 ? null : unsupported.map(({ key, reason, fix }) => `${key}: ${reason}; ${fix}`).join("; ");
 
+/** Room for the fixed text of a prompt. */
+const PROMPT_TOKENS = 8_000;
+
 /** What a run would do, and an upper bound of its cost. */
 export function describePlan(config: RunConfig, env: Env): { text: string; maxCostUsd: number | null; tasks: string[] } {
   const { settings } = config;
@@ -219,13 +226,30 @@ export function describePlan(config: RunConfig, env: Env): { text: string; maxCo
     return all.includes(null) ? null : Math.max(...(all as number[]));
   };
   const attempt = dearest(priceOfRole("teacher"), settings.maxAttemptTokens);
-  const replies = dearest(
-    priceOfRole("summary"),
-    (settings.reflectOutputTokens + 40_000) * 2 * settings.maxAttempts + (settings.skillOutputTokens + 40_000) * 6,
-  );
-  const perTask = attempt === null || replies === null ? null : attempt * settings.maxAttempts + replies;
-  const all = perTask === null ? null : perTask * runnable.length;
-  const maxCostUsd = all === null ? null : config.maxCostUsd === null ? all : Math.min(all, config.maxCostUsd);
+  // No token is shorter than a character, so the character budgets bound what is shown.
+  const reflectTokens =
+    settings.instructionCharacters +
+    settings.memoCharacters +
+    settings.commandsCharacters +
+    settings.testSummaryCharacters +
+    PROMPT_TOKENS +
+    settings.reflectOutputTokens;
+  const distillTokens =
+    settings.instructionCharacters +
+    settings.agentOutputCharacters +
+    settings.memoCharacters +
+    settings.environmentCharacters +
+    PROMPT_TOKENS +
+    2 * settings.skillOutputTokens;
+  const replies = dearest(priceOfRole("summary"), reflectTokens * 2 * settings.maxAttempts + distillTokens * 6);
+  const capped = (cost: number, cap: number | null) => (cap === null ? cost : Math.min(cost, cap));
+  // Each attempt may be executed again after infrastructure failures.
+  const executions = settings.maxAttempts * (1 + MAX_INFRASTRUCTURE_RETRIES);
+  const perTask =
+    attempt === null || replies === null
+      ? null
+      : capped(capped(attempt, settings.maxAttemptCostUsd) * executions + replies, config.maxTaskCostUsd);
+  const maxCostUsd = perTask === null ? null : capped(perTask * runnable.length, config.maxCostUsd);
   const text = [
     `run ${config.run}: ${runnable.length} task(s), up to ${settings.maxAttempts} attempts each, ${config.parallel} at a time, teacher ${settings.model}, summary ${settings.summaryModel}`,
     ...config.tasks.map(({ task, dir, skipped }) => `  ${task}  ${dir}${skipped === null ? "" : `  skipped: ${skipped}`}`),

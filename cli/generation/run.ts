@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { isGraphDrained } from "@langchain/langgraph";
 import pLimit from "p-limit";
 import { type GenerationReport, generationReportSchema, type TaskReport } from "../../formats/generation-report.js";
+import { readTask } from "../../formats/harbor/read-task.js";
 import { CANCEL_FILE, type RunConfig, readRunConfig, writeRunConfig } from "../../formats/run-config.js";
 import { makeRunDirectory, threadIdOf, writeAtomically } from "../../formats/run-directory.js";
 import { lockRun } from "../../formats/run-lock.js";
@@ -13,6 +14,7 @@ import { costUsdOf, createCapabilities, lazyProviders, specOf } from "../../grap
 import { openCheckpointer } from "../../graphs/checkpointer.js";
 import { compileObserved } from "../../graphs/observed.js";
 import { createSkillGenerationGraph } from "../../graphs/skill-generation.js";
+import { stopsTheRun } from "../../nodes/trial/explore.js";
 import { type ErrorKind, errorKinds, messageOf, SparkError } from "../../state/errors.js";
 import { addUsage, noUsage } from "../../state/model.js";
 import type { SkillGenerationState } from "../../state/skill-generation.js";
@@ -74,7 +76,7 @@ export async function startRun(outDir: string, config: RunConfig, options: RunOp
 /** Goes on with a run; one that is finished is not touched and gives the same report. `changed` overrides caps and parallelism from now on. */
 export async function resumeRun(
   runDir: string,
-  changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "maxTaskCostUsd" | "maxTaskTokens" | "parallel">>,
+  changed: Partial<Pick<RunConfig, "maxCostUsd" | "maxTokens" | "maxTaskCostUsd" | "maxTaskTokens" | "parallel" | "settings">>,
   options: RunOptions,
 ): Promise<RunOutcome> {
   const config = { ...(await readRunConfig(runDir)), ...changed };
@@ -92,11 +94,11 @@ export async function resumeRun(
 function isBrokenOff(error: TaskReport["error"]): boolean {
   if (error === null || !(error.code in errorKinds) || error.code === "task-unsupported" || error.code === "skill-missing") return false;
   const kind = errorKinds[error.code as keyof typeof errorKinds];
-  return error.code === "disk" || (kind !== "provider" && kind !== "environment");
+  return stopsTheRun(error.code) || (kind !== "provider" && kind !== "environment");
 }
 
 /** The report of a run in which nothing is left to do. */
-async function finishedReport(runDir: string): Promise<GenerationReport | null> {
+export async function finishedReport(runDir: string): Promise<GenerationReport | null> {
   const text = await readFile(join(runDir, REPORT_FILE), "utf8").catch(() => null);
   if (text === null) return null;
   const parsed = generationReportSchema.safeParse(JSON.parse(text));
@@ -179,7 +181,7 @@ async function driveRun(
       await writeAtomically(join(runDir, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
       if (stoppedBy !== null)
         observer.say(
-          `stopped by ${stoppedBy}; resume with: spark-skills generate --resume ${runDir}${stoppedBy === "signal" && config.settings.leaseSec > 0 ? ` (running containers are kept for ${config.settings.leaseSec} s)` : ""}`,
+          `stopped by ${stoppedBy}; resume with: spark-skills generate --resume ${runDir}${config.settings.leaseSec > 0 && config.settings.sandbox !== "virtual" ? ` (an attempt's Docker container is kept for ${config.settings.leaseSec} s)` : ""}`,
         );
       return { report, exitCode: exitCodeOf(report, interrupts.exitCode()) };
     } finally {
@@ -239,7 +241,18 @@ async function driveTask({ runDir, config, entry, graph, log, interrupts, observ
     return report(state, new SparkError(`the cap on ${budget.reached()} is reached; resume with a higher one`, { code: "budget-reached" }));
   let failure: SparkError | null = null;
   try {
-    if (begun) await log.reconcile(address, state);
+    if (begun) {
+      const { digest } = await readTask(entry.dir);
+      if (digest !== entry.digest)
+        return report(
+          state,
+          new SparkError(
+            `${entry.dir} has changed since this run began; rewards of two versions are never mixed: restore it or begin a new run`,
+            { code: "task-invalid" },
+          ),
+        );
+      await log.reconcile(address, state);
+    }
     observer.task(entry.task, "started");
     await graph.invoke(begun ? null : { task: entry.dir }, {
       ...invocation,
@@ -301,6 +314,7 @@ export function exitCodeOf(report: GenerationReport, signalCode: 130 | 143): num
   const kinds = report.tasks.flatMap(({ error }) =>
     error && error.code in errorKinds ? [errorKinds[error.code as keyof typeof errorKinds] as ErrorKind] : [],
   );
+  if (kinds.includes("usage") && report.tasks.every(({ status }) => status !== "skipped")) return EXIT_CODES.usage;
   if (kinds.includes("provider")) return EXIT_CODES.provider;
   if (kinds.includes("environment")) return EXIT_CODES.environment;
   if (report.tasks.length > 0 && report.tasks.every(({ status }) => status === "skipped"))

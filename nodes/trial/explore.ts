@@ -5,7 +5,7 @@ import { memoWithoutNextStrategy } from "../../formats/memo.js";
 import { renderPrompt } from "../../prompts/skill-generation/prompts.js";
 import { type AttemptRecord, type Rollout, scoredAttempts, type VerifierMode } from "../../state/attempt.js";
 import { cutText } from "../../state/cut-text.js";
-import { messageOf, SparkError } from "../../state/errors.js";
+import { type ErrorCode, SparkError } from "../../state/errors.js";
 import { noUsage } from "../../state/model.js";
 import { settingsOf } from "../../state/settings.js";
 import {
@@ -27,7 +27,7 @@ import { producedFiles } from "../../tools/produced-files.js";
 import { type RunPlace, runPlaceOf } from "../../tools/run-place.js";
 import { agentTimeoutMs, runSolution } from "../../tools/run-solution.js";
 import type { ImageRef, Sandbox } from "../../tools/sandbox/sandbox.js";
-import { leaseFor, listSkills, prepareImage, startEnvironment, type TrialPlace } from "../../tools/trial-environment.js";
+import { checkTemplates, leaseFor, listSkills, prepareImage, startEnvironment, type TrialPlace } from "../../tools/trial-environment.js";
 
 /** The part of a graph's state that explore reads. Memos and guidance may be missing: a single trial has none. */
 export interface ExploreSlice {
@@ -68,6 +68,7 @@ export const createExplore =
         ownKeyNames: capabilities.ownKeyNames,
         signal: config.signal,
       };
+      checkTemplates(trial);
       rollout.backend = provider.name;
       const explored = await explore({ capabilities, agent, state, settings, place, task, trial, config }, rollout);
       return { rollout: { ...explored, finishedAt: new Date().toISOString() } };
@@ -202,6 +203,7 @@ async function runModel(exploration: Exploration, rollout: Rollout, sandbox: San
       retry: rollout.retry,
       commandsCharacters: settings.commandsCharacters,
       taskName: task.directory,
+      run: place.address.run,
     },
     config,
   );
@@ -253,12 +255,21 @@ async function injectionOf(
   );
 }
 
-/** A failure that says nothing about the agent: it costs no attempt. A full disk stops the run instead. */
+/** Failures that the user has to mend first: they stop the run, which is then resumed, instead of using up a task. */
+const STOPS_THE_RUN: ReadonlySet<string> = new Set<ErrorCode>([
+  "disk",
+  "docker-unavailable",
+  "image-missing",
+  "model-missing",
+  "provider-credentials",
+]);
+
+/** Whether an error of this code stops the run instead of being recorded. */
+export const stopsTheRun = (code: string): boolean => STOPS_THE_RUN.has(code);
+
+/** A failure that says nothing about the agent: it costs no attempt. */
 const isInfrastructure = (error: unknown): error is SparkError =>
-  SparkError.isInstance(error) &&
-  (error.kind === "provider" || error.kind === "environment") &&
-  error.code !== "disk" &&
-  messageOf(error) !== "";
+  SparkError.isInstance(error) && (error.kind === "provider" || error.kind === "environment") && !stopsTheRun(error.code);
 
 const emptyRollout = (state: ExploreSlice, settings: SkillGenerationSettings, place: RunPlace): Rollout => ({
   id: place.id,

@@ -4,7 +4,7 @@
 // --fixtures-only: Harbor alone, against what the fixtures say. Exit 1 on any disagreement.
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, stat } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs, promisify } from "node:util";
@@ -140,11 +140,12 @@ async function ourTrial(task, agent, place) {
   return trial;
 }
 
-const isFile = (path) =>
-  stat(path).then(
+async function isFile(path) {
+  return await lstat(path).then(
     (entry) => entry.isFile(),
     () => false,
   );
+}
 
 function parsed(text) {
   try {

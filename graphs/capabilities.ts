@@ -158,24 +158,29 @@ async function openModel(
   return { model: model as unknown as ModelHandle["model"], id: spec.model, costUsd: costUsdOf(spec, env, prices) };
 }
 
-/** An attempt waits for its feedback, so a LangSmith that is down may cost it two of these and no more. */
-const FEEDBACK_TRY_MS = 2000;
-
-/** A LangSmith that does not answer must not hold up an attempt. */
+/** A refused connection alone is retried for 20 s by LangSmith's client, whatever its options say. */
 const FEEDBACK_LIMIT_MS = 5000;
 
-/** Puts the verifier's reward on the attempt's LangSmith run. Best effort: tracing never decides about a run. */
+/**
+ * Puts the verifier's reward on the attempt's LangSmith run, in the queue of the traces: no attempt waits for it, and what flushes the
+ * traces flushes it. Best effort: tracing never decides about a run.
+ */
 async function sendFeedback(
   env: Readonly<Record<string, string | undefined>>,
   { runId, score, comment }: { runId: string; score: number; comment: string },
 ): Promise<void> {
   if ((env["LANGSMITH_TRACING"] ?? env["LANGCHAIN_TRACING_V2"]) !== "true") return;
-  const { Client } = await import("langsmith");
-  const client = new Client({ timeout_ms: FEEDBACK_TRY_MS, callerOptions: { maxRetries: 1 } });
+  const [{ Client }, { consumeCallback }] = await Promise.all([import("langsmith"), import("@langchain/core/callbacks/promises")]);
+  const client = new Client();
   const projectName = env["LANGSMITH_PROJECT"] ?? env["LANGCHAIN_PROJECT"] ?? "default";
   // A stable id: a repeated execution overwrites its feedback.
   const digest = createHash("sha256").update(`${runId}:verifier_reward`).digest("hex");
   const feedbackId = `${digest.slice(0, 8)}-${digest.slice(8, 12)}-4${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`;
-  const { id: sessionId } = await client.readProject({ projectName });
-  await client.createFeedback({ runId, sessionId, key: "verifier_reward", score, comment, feedbackId });
+  const send = async () => {
+    const { id: sessionId } = await client.readProject({ projectName });
+    await client.createFeedback({ runId, sessionId, key: "verifier_reward", score, comment, feedbackId });
+  };
+  const limit = () => new Promise<void>((done) => setTimeout(done, FEEDBACK_LIMIT_MS).unref());
+  // A LangSmith that is down has nobody to tell it to.
+  void consumeCallback(() => Promise.race([send().catch(() => {}), limit()]), false);
 }

@@ -129,6 +129,7 @@ describe.skipIf(noDocker)("a run that is killed", () => {
       }
       const done = await process.ended;
       expect(done.code, done.stdout + done.stderr).toBe(0);
+      expect(kills).toBeGreaterThan(0);
       expect(await outcomeOf(run, done)).toEqual(await outcomeOf(calm.run, calm.done));
       // At most the call that was running is made again.
       expect(endpoint.requests.length - before).toBeLessThanOrEqual(calm.requests + kills);

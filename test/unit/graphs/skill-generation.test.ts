@@ -332,13 +332,19 @@ describe("infrastructure failures", () => {
     expect(state.attempts.at(-1)).toMatchObject({ attempt: 1 });
   });
 
-  it.each(["image-missing", "docker-unavailable", "task-unsolvable"] as const)(
-    "that another try cannot mend end at once: %s",
+  it.each(["image-missing", "docker-unavailable"] as const)(
+    "that the user has to mend stop the run, which can then go on: %s",
     async (code) => {
       const run = await generation({ teacher: [], createFailures: [code] });
-      expect((await run.run()).attempts.map(({ status }) => status)).toEqual(["INFRA_ERROR"]);
+      const error = await run.run().catch((thrown: unknown) => thrown);
+      expect(SparkError.isInstance(error) && error.code).toBe(code);
     },
   );
+
+  it.each(["task-unsolvable", "sandbox-unsupported"] as const)("that another try cannot mend end at once: %s", async (code) => {
+    const run = await generation({ teacher: [], createFailures: [code] });
+    expect((await run.run()).attempts.map(({ status }) => status)).toEqual(["INFRA_ERROR"]);
+  });
 
   it("of a verifier without a reward is none of the agent's when no oracle has shown that it works here", async () => {
     const run = await generation({ teacher: attempts(3), rewards: [{}, {}, {}] });
@@ -348,13 +354,10 @@ describe("infrastructure failures", () => {
     );
   });
 
-  it("of a provider that refuses the key end the task with that reason", async () => {
+  it("of a provider that refuses the key stop the run: with another key it goes on", async () => {
     const run = await generation({ teacher: [Object.assign(new Error("bad key"), { status: 401 })] });
-    const state = await run.run();
-    expect(state.attempts).toMatchObject([
-      { status: "INFRA_ERROR", error: { code: "provider-credentials" }, rollout: { infrastructure: true } },
-    ]);
-    expect(await run.provider.list()).toEqual([]);
+    const error = await run.run().catch((thrown: unknown) => thrown);
+    expect(SparkError.isInstance(error) && error.code).toBe("provider-credentials");
   });
 
   it("leave the conversation and its container behind when a full disk or a cap stops the run: it can go on", async () => {

@@ -142,10 +142,10 @@ async function openModel(
   const model = new ChatOpenAI({
     model: spec.model,
     apiKey,
-    configuration: {
+    configuration: hiddenFromTraces({
       ...(baseURL === undefined ? {} : { baseURL }),
       ...(headers === undefined ? {} : { defaultHeaders: resolvedHeaders(headers, env) }),
-    },
+    }),
     ...(baseURL === undefined ? {} : { useResponsesApi: false }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(reasoningEffort === undefined ? {} : { reasoning: { effort: reasoningEffort } }),
@@ -153,10 +153,11 @@ async function openModel(
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     maxRetries: maxRetries ?? CLIENT_RETRIES,
   });
-  // Traces carry what a model was made with: the key as a placeholder, but headers and addresses as they are, and these may be secret.
-  model.lc_serializable = false;
   return { model: model as unknown as ModelHandle["model"], id: spec.model, costUsd: costUsdOf(spec, env, prices) };
 }
+
+/** Traces carry what a model was made with, its key as a placeholder; headers and address may be secret too and are left out. */
+const hiddenFromTraces = <T extends object>(configuration: T): T => Object.defineProperty(configuration, "toJSON", { value: () => ({}) });
 
 /** A refused connection alone is retried for 20 s by LangSmith's client, whatever its options say. */
 const FEEDBACK_LIMIT_MS = 5000;

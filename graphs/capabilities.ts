@@ -142,10 +142,10 @@ async function openModel(
   const model = new ChatOpenAI({
     model: spec.model,
     apiKey,
-    configuration: hiddenFromTraces({
+    configuration: {
       ...(baseURL === undefined ? {} : { baseURL }),
-      ...(headers === undefined ? {} : { defaultHeaders: resolvedHeaders(headers, env) }),
-    }),
+      ...(headers === undefined ? {} : { fetch: fetchWithHeaders(resolvedHeaders(headers, env)) }),
+    },
     ...(baseURL === undefined ? {} : { useResponsesApi: false }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(reasoningEffort === undefined ? {} : { reasoning: { effort: reasoningEffort } }),
@@ -156,8 +156,14 @@ async function openModel(
   return { model: model as unknown as ModelHandle["model"], id: spec.model, costUsd: costUsdOf(spec, env, prices) };
 }
 
-/** Traces carry what a model was made with, its key as a placeholder; headers and address may be secret too and are left out. */
-const hiddenFromTraces = <T extends object>(configuration: T): T => Object.defineProperty(configuration, "toJSON", { value: () => ({}) });
+/** Headers may be secret. The client's own `defaultHeaders` stand as they are in every trace of the model, a function does not. */
+const fetchWithHeaders =
+  (given: Record<string, string>): typeof fetch =>
+  (input, init) => {
+    const headers = new Headers(init?.headers);
+    for (const [name, value] of Object.entries(given)) headers.set(name, value);
+    return fetch(input, { ...init, headers });
+  };
 
 /** A refused connection alone is retried for 20 s by LangSmith's client, whatever its options say. */
 const FEEDBACK_LIMIT_MS = 5000;

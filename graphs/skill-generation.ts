@@ -21,7 +21,6 @@ import {
   skillGenerationState,
 } from "../state/skill-generation.js";
 import type { Capabilities } from "../tools/capabilities.js";
-import type { ShellAgentRunnable } from "../tools/converse.js";
 import { createCapabilities, tableCostUsd } from "./capabilities.js";
 import { compileObserved } from "./observed.js";
 import { createShellAgentGraph } from "./shell-agent.js";
@@ -62,7 +61,7 @@ const routeGate = (state: SkillGenerationState) => (state.gateReport?.passed ===
 export function createSkillGenerationGraph(capabilities: Capabilities) {
   const shellAgent = createShellAgentGraph().compile();
   return new StateGraph({ state: skillGenerationState, input: skillGenerationInput, context: skillGenerationSettingsSchema })
-    .addNode("explore", createExplore(capabilities, shellAgent as unknown as ShellAgentRunnable), { subgraphs: [shellAgent] })
+    .addNode("explore", createExplore(capabilities, shellAgent), { subgraphs: [shellAgent] })
     .addNode("verify", createVerify(capabilities))
     .addNode("reflect-memo", createReflectMemo(capabilities))
     .addNode("pdi-check", createPdiCheck(capabilities))

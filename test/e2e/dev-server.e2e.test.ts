@@ -167,9 +167,9 @@ describe("a run from the SDK that streams", () => {
 it("a run is cancelled in the middle of an attempt and goes on there: no attempt and no command again", async () => {
   let release = () => {};
   held = new Promise((resolveHeld) => (release = resolveHeld));
+  const arrived = endpoint.requests.length;
   const { thread_id } = await server.client.threads.create();
   const run = await server.client.runs.create(thread_id, "skill-generation", { input: { task }, context } as never);
-  const arrived = endpoint.requests.length;
   const isHeld = () => endpoint.requests.slice(arrived).some((request) => isTeacher(request) && isRetry(request) && stepOf(request) === 1);
   for (const deadline = Date.now() + 120_000; !isHeld(); await sleep(100))
     if (Date.now() > deadline) throw new Error(`the run never came so far:\n${server.printed().slice(-3000)}`);

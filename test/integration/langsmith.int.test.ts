@@ -33,11 +33,24 @@ describe("a generation that is traced", () => {
     });
     vi.stubEnv("LOOPBACK_KEY", MODEL_KEY);
     const { feedback, model: open } = createCapabilities({
-      models: [{ name: "loopback", model: "loopback", baseUrl: model.url, apiKeyEnv: "LOOPBACK_KEY", options: { headers: { "x-gateway-key": HEADER_KEY } } }],
+      models: [
+        {
+          name: "loopback",
+          model: "loopback",
+          baseUrl: model.url,
+          apiKeyEnv: "LOOPBACK_KEY",
+          options: { headers: { "x-gateway-key": HEADER_KEY } },
+        },
+      ],
     });
     generation = await openGeneration({
       teacher: [],
-      commands: [{ match: /^(?!\(\/tests|mkdir -p |rm -rf |chmod )/, result: (command) => (command.startsWith("work") ? `${"MARK".repeat(250_000)}` : "") }],
+      commands: [
+        {
+          match: /^(?!\(\/tests|mkdir -p |rm -rf |chmod )/,
+          result: (command) => (command.startsWith("work") ? `${"MARK".repeat(250_000)}` : ""),
+        },
+      ],
       rewards: [verdict(0, { a: "no" }), verdict(1, { a: null })],
       settings: { model: "loopback" },
       capabilities: { model: open, feedback: feedback! },
@@ -68,7 +81,12 @@ describe("a generation that is traced", () => {
 
   it("has the verifier's reward as feedback on exactly that run", () => {
     expect(langsmith.feedback.map(({ run_id, key, score, session_id }) => ({ run_id, key, score, session_id }))).toEqual(
-      state.attempts.map(({ rollout, reward }) => ({ run_id: rollout.runId, key: "verifier_reward", score: reward, session_id: PROJECT_ID })),
+      state.attempts.map(({ rollout, reward }) => ({
+        run_id: rollout.runId,
+        key: "verifier_reward",
+        score: reward,
+        session_id: PROJECT_ID,
+      })),
     );
     expect(new Set(langsmith.feedback.map(({ id }) => id)).size).toBe(2);
   });
@@ -82,7 +100,11 @@ describe("a generation that is traced", () => {
   it("names no key", () => {
     expect(langsmith.bodies.length).toBeGreaterThan(0);
     expect(model.requests[0]!.headers).toMatchObject({ authorization: `Bearer ${MODEL_KEY}`, "x-gateway-key": HEADER_KEY });
-    for (const key of [MODEL_KEY, HEADER_KEY, langsmith.environment["LANGSMITH_API_KEY"]!]) expect(langsmith.bodies.some((body) => body.includes(key)), key).toBe(false);
+    for (const key of [MODEL_KEY, HEADER_KEY, langsmith.environment["LANGSMITH_API_KEY"]!])
+      expect(
+        langsmith.bodies.some((body) => body.includes(key)),
+        key,
+      ).toBe(false);
   });
 });
 
@@ -103,7 +125,24 @@ describe("the command with tracing on", () => {
     for (const each of opened.splice(0)) await each[Symbol.asyncDispose]();
   });
   const generate = (run: string, environment: Record<string, string>) =>
-    place.start(["generate", "-p", place.path("tasks/ready"), "-m", "scripted", "-k", "2", "--sandbox", "virtual", "--no-preflight", "--run-name", run, "--json"], environment);
+    place.start(
+      [
+        "generate",
+        "-p",
+        place.path("tasks/ready"),
+        "-m",
+        "scripted",
+        "-k",
+        "2",
+        "--sandbox",
+        "virtual",
+        "--no-preflight",
+        "--run-name",
+        run,
+        "--json",
+      ],
+      environment,
+    );
 
   it("has sent every trace and every reward when it ends", async () => {
     const langsmith = await startLangSmithEndpoint();
@@ -125,7 +164,10 @@ describe("the command with tracing on", () => {
   it.each(["refuses", "hangs"])("ends as well, and soon after its work is done, when the endpoint %s", async (how) => {
     const langsmith = await startLangSmithEndpoint({ hang: true });
     opened.push(langsmith);
-    const environment = { ...langsmith.environment, ...(how === "refuses" ? { LANGSMITH_ENDPOINT: `http://127.0.0.1:${await closedPort()}` } : {}) };
+    const environment = {
+      ...langsmith.environment,
+      ...(how === "refuses" ? { LANGSMITH_ENDPOINT: `http://127.0.0.1:${await closedPort()}` } : {}),
+    };
     const child = generate(`dead-${how}`, environment);
     await child.said(/solved after 2/);
     const done = performance.now();

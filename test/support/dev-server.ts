@@ -46,7 +46,10 @@ export async function startDevServer(dir: string, environment: Record<string, st
   const abandoned = () => process.kill(-child.pid!, "SIGKILL");
   process.once("exit", abandoned);
   let printed = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => void (printed += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      printed += text;
+    });
   const url = `http://127.0.0.1:${port}`;
   const server: DevServer = {
     url,

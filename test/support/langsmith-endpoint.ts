@@ -33,7 +33,12 @@ export const PROJECT_ID = "5f1c7a52-0f2b-4c2e-9a55-0d6a4c8f3b11";
 
 /** A LangSmith on loopback that keeps what it is told. `hang`: it takes connections and never answers. */
 export async function startLangSmithEndpoint(options: { hang?: boolean } = {}): Promise<LangSmithEndpoint> {
-  const endpoint = { runs: new Map<string, TracedRun>(), feedback: [] as Record<string, unknown>[], bodies: [] as string[], parts: [] as LangSmithEndpoint["parts"] };
+  const endpoint = {
+    runs: new Map<string, TracedRun>(),
+    feedback: [] as Record<string, unknown>[],
+    bodies: [] as string[],
+    parts: [] as LangSmithEndpoint["parts"],
+  };
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -43,7 +48,11 @@ export async function startLangSmithEndpoint(options: { hang?: boolean } = {}): 
     if (request.method === "POST") endpoint.bodies.push(body.toString("latin1"));
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
     const answer = (value: unknown) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
-    if (pathname === "/info") return answer({ version: "0.13.0", batch_ingest_config: { use_multipart_endpoint: true, size_limit: 100, size_limit_bytes: 20_000_000 } });
+    if (pathname === "/info")
+      return answer({
+        version: "0.13.0",
+        batch_ingest_config: { use_multipart_endpoint: true, size_limit: 100, size_limit_bytes: 20_000_000 },
+      });
     if (pathname === "/sessions") return answer([{ id: PROJECT_ID, name: searchParams.get("name") }]);
     if (pathname === "/runs/multipart") {
       for (const part of partsOf(body, String(request.headers["content-type"]))) take(endpoint, part);
@@ -90,7 +99,8 @@ function take({ runs, parts }: Pick<LangSmithEndpoint, "runs" | "parts">, { name
   const run = runs.get(id) ?? ({ id } as TracedRun);
   runs.set(id, run);
   const parsed = JSON.parse(value) as Record<string, unknown>;
-  if (field === undefined) Object.assign(run, Object.fromEntries(Object.entries(parsed).filter(([, given]) => given !== null && given !== undefined)));
+  if (field === undefined)
+    Object.assign(run, Object.fromEntries(Object.entries(parsed).filter(([, given]) => given !== null && given !== undefined)));
   else {
     parts.push({ name: `${run.name ?? id} ${field}`, bytes: Buffer.byteLength(value) });
     (run as unknown as Record<string, unknown>)[field] = parsed;

@@ -52,15 +52,6 @@ export async function makeRunDirectory(dir: string): Promise<void> {
   }
 }
 
-/** Makes a folder and what is above it. Throws SparkError `disk`. */
-export async function makeDirectory(dir: string): Promise<void> {
-  try {
-    await mkdir(dir, { recursive: true });
-  } catch (error) {
-    throw new SparkError(`cannot make ${dir}: ${messageOf(error)}; choose a writable folder with -o`, { code: "disk", cause: error });
-  }
-}
-
 /** The folder of one task in a run: long texts go in once, records carry references. */
 export class TaskDirectory {
   readonly dir: string;

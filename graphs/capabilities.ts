@@ -64,7 +64,8 @@ export function lazyProviders(env: Readonly<Record<string, string | undefined>>)
     docker: () => (docker ??= openDocker(env)),
     virtual: () => {
       mendSandboxWorkers();
-      return (virtual ??= import("../tools/sandbox/virtual.js").then(({ createVirtualProvider }) => createVirtualProvider()));
+      virtual ??= import("../tools/sandbox/virtual.js").then(({ createVirtualProvider }) => createVirtualProvider());
+      return virtual;
     },
   };
 }

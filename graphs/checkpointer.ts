@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { BaseCheckpointSaver } from "@langchain/langgraph";
-import { makeDirectory } from "../formats/run-directory.js";
+import { makeRunDirectory } from "../formats/run-directory.js";
 import { messageOf, SparkError } from "../state/errors.js";
 
 export const CHECKPOINT_FILE = "checkpoints.sqlite";
@@ -19,7 +19,7 @@ const POSTGRES_SCHEMA = "spark_skills";
  */
 export async function openCheckpointer(runDir: string, url: string | null): Promise<OpenCheckpointer> {
   if (url !== null) return openPostgres(url);
-  await makeDirectory(runDir);
+  await makeRunDirectory(runDir);
   try {
     const { SqliteSaver } = await import("@langchain/langgraph-checkpoint-sqlite");
     const saver = SqliteSaver.fromConnString(join(runDir, CHECKPOINT_FILE));

@@ -5,7 +5,7 @@ const file = (path: string, text: string): string => `cat > ${path} <<'PROGRAM'\
 const look = "ls -l /app/logs && head -n 4 /app/logs/access.log";
 
 /** Takes every line for a request, hours as they are written, durations as floats, paths as they come. */
-const firstProgram = String.raw`import json
+const firstProgram = `import json
 
 rows, malformed = [], 0
 for name in ("access.log", "access.log.1", "access.log.2"):

@@ -1,7 +1,7 @@
 /**
  * What the graph itself costs, with a scripted model and a scripted sandbox that take no time: milliseconds an attempt against a bare
  * LangGraph loop of as many supersteps in the same run, and bytes of checkpoints for a task of 12 attempts × 40 steps with 8 kB shown and
- * 200 kB logged a step. Run: npx tsx bench/graph.ts [attempts] [steps]
+ * 200 kB logged a step. Run: npm run bench:graph -- [attempts] [steps]
  */
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** Scripted tasks in one process: time and memory must grow with the number of tasks, not faster. Run: npx tsx bench/many-tasks.ts [tasks] */
+/** Scripted tasks in one process: time and memory must grow with the number of tasks, not faster. Run: npm run bench:many-tasks -- [tasks] */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
  * A whole oracle trial with a cached image, ours against real Harbor on the same task, alternating in the same run.
- * Run: HARBOR=/path/to/harbor npx tsx bench/oracle-trial.ts [task] [rounds]   (build first; ../shared/tools/harbor-up.sh prints HARBOR=…)
+ * Run: HARBOR=/path/to/harbor npm run bench:oracle-trial -- [task] [rounds]   (build first; ../shared/tools/harbor-up.sh prints HARBOR=…)
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * PDI over the recorded snapshots, each method, against reading the same file as JSON in the same run. Run: npx tsx bench/pdi.ts [snapshots.jsonl]
+ * PDI over the recorded snapshots, each method, against reading the same file as JSON in the same run. Run: npm run bench:pdi -- [snapshots.jsonl]
  * Milliseconds depend on the machine; the ratio to the baseline is what docs/performance.md keeps.
  */
 import { readFileSync } from "node:fs";

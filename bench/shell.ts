@@ -1,6 +1,6 @@
 /**
  * Shell round trip in one container: our session, the API's exec, the `docker exec` command; interleaved, so that a noisy machine is noisy
- * for all. Also the processor time that each costs this process and the engine. Run: npx tsx bench/shell.ts [rounds]
+ * for all. Also the processor time that each costs this process and the engine. Run: npm run bench:shell -- [rounds]
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";

@@ -52,7 +52,7 @@ describe("a path that is not there", () => {
       place.run(["runs", "-o", "nowhere", "--json"]),
       place.run(["clean", "-o", "nowhere", "--run", "nothing", "--json"], noEngine),
     ]);
-    expect([runs.code, JSON.parse(runs.stdout)]).toEqual([0, []]);
+    expect([runs.code, JSON.parse(runs.stdout)]).toEqual([0, { runs: [] }]);
     expect([clean.code, JSON.parse(clean.stdout)], clean.stderr).toEqual([0, { removed: 0, runs: [] }]);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +12,8 @@ import { copyOfProject, type DevServer, startDevServer } from "../support/dev-se
 import { isTeacher, type ModelEndpoint, startModelEndpoint, stepOf } from "../support/model-endpoint.js";
 import { conversationOf, isRetry, scriptedTeacher } from "../support/scripted-teacher.js";
 
-const task = resolve(import.meta.dirname, "../../examples/tasks/log-report");
+const root = resolve(import.meta.dirname, "../..");
+const task = join(root, "examples/tasks/log-report");
 /** The embedded sandbox: no Docker is needed, and its Python has to work inside the server too. */
 const context = { model: "teacher", sandbox: "virtual", maxAttempts: 2 };
 
@@ -233,4 +234,31 @@ describe("settings", () => {
   it("and a task that is not there end the run with its path", async () => {
     expect(await failure({ task: "/nowhere/at-all" }, context)).toContain("/nowhere/at-all");
   });
+});
+
+it("an installed package's graph is served when a user's own langgraph.json names its file", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "spark-dev-user-"));
+  const installed = join(dir, "node_modules/spark-skills");
+  await mkdir(installed, { recursive: true });
+  await cp(join(root, "dist"), join(installed, "dist"), { recursive: true });
+  await cp(join(root, "package.json"), join(installed, "package.json"));
+  for (const name of await readdir(join(root, "node_modules")))
+    await symlink(join(root, "node_modules", name), join(dir, "node_modules", name));
+  await writeFile(join(dir, "package.json"), JSON.stringify({ name: "user", type: "module", private: true }));
+  const documented = /```json\n([\s\S]+?)```/.exec(await readFile(join(root, "docs/langgraph-server.md"), "utf8"))![1]!;
+  await writeFile(join(dir, "langgraph.json"), documented);
+  await using user = await startDevServer(dir, {});
+  const [assistant] = await user.client.assistants.search();
+  expect(assistant).toMatchObject({ graph_id: "skill-generation" });
+  const { context_schema } = (await user.client.assistants.getSchemas(assistant!.assistant_id)) as {
+    context_schema?: { properties: object };
+  };
+  expect(Object.keys(context_schema!.properties)).toContain("maxAttempts");
+  const { nodes } = await user.client.assistants.getGraph(assistant!.assistant_id, { xray: true });
+  expect(nodes.map(({ id }) => id)).toContain("explore:run-tools");
+  const { thread_id } = await user.client.threads.create();
+  const input = { input: { task }, context: { sandbox: "virtual", preflight: false }, raiseError: false };
+  const answer = await user.client.runs.wait(thread_id, "skill-generation", input as never);
+  expect(JSON.stringify(answer)).toContain("no model for the teacher");
+  expect(await readdir(join(dir, "runs"))).toEqual([thread_id]);
 });

@@ -35,7 +35,7 @@ const hanging = async (run: string, sandbox: string): Promise<CommandProcess> =>
 };
 const statesOf = async () => {
   const { stdout } = await place.run(["runs", "--json"]);
-  return Object.fromEntries((JSON.parse(stdout) as { run: string; state: string }[]).map(({ run, state }) => [run, state]));
+  return Object.fromEntries((JSON.parse(stdout) as { runs: { run: string; state: string }[] }).runs.map(({ run, state }) => [run, state]));
 };
 
 describe("runs", () => {
@@ -50,14 +50,16 @@ describe("runs", () => {
     await mkdir(place.path("runs", "d-broken"), { recursive: true });
     await writeFile(place.path("runs", "d-broken", "config.json"), "{");
     const { stdout } = await place.run(["runs", "--json"]);
-    const listed = JSON.parse(stdout) as {
-      run: string;
-      dir: string;
-      state: string;
-      tasks: number;
-      solved: number;
-      costUsd: number | null;
-    }[];
+    const { runs: listed } = JSON.parse(stdout) as {
+      runs: {
+        run: string;
+        dir: string;
+        state: string;
+        tasks: number;
+        solved: number;
+        costUsd: number | null;
+      }[];
+    };
     expect(listed.map(({ dir, state }) => [dir, state])).toEqual([
       [place.path("runs", "a-finished"), "finished"],
       [place.path("runs", "b-running"), "running"],

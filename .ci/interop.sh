@@ -10,7 +10,8 @@ cat "$log" >&2
 if [ $status -eq 77 ]; then echo "SKIPPED: interop with real Harbor: $(tail -1 "$log")"; rm -f "$log"; exit 0; fi
 rm -f "$log"
 if [ $status -ne 0 ]; then echo "harbor-up.sh ended with $status" >&2; exit 1; fi
-if [ ! -f dist/cli/main.js ]; then echo "dist/cli/main.js is missing: build the package first" >&2; exit 1; fi
+dist=${INTEROP_DIST:-$PWD/dist}
+if [ ! -f "$dist/cli/main.js" ]; then echo "$dist/cli/main.js is missing: build the package first" >&2; exit 1; fi
 harbor=$(sed -n 's/^HARBOR=//p' <<<"$lines"); skills=$(sed -n 's/^SKILLS_REF=//p' <<<"$lines")
 # shellcheck disable=SC2086
-exec node .ci/interop.mjs --harbor "$harbor" --skills-ref "$skills" ${1:+--runs "$1"} ${INTEROP_ARGS:-}
+exec node .ci/interop.mjs --harbor "$harbor" --skills-ref "$skills" --dist "$dist" ${1:+--runs "$1"} ${INTEROP_ARGS:-}

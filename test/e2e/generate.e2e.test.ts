@@ -167,7 +167,12 @@ describe("the command on the embedded sandbox", () => {
     const before = endpoint.requests.length;
     const done = await generate("-p", "tasks", "--run-name", "dry", "--dry-run", "--json");
     expect(done.code, done.stderr).toBe(0);
-    expect(JSON.parse(done.stdout)).toMatchObject({ run: "dry", dryRun: true, tasks: ["alpha", "beta", "gamma"], maxCostUsd: null });
+    expect(JSON.parse(done.stdout)).toMatchObject({
+      run: "dry",
+      dryRun: true,
+      tasks: ["alpha", "beta", "gamma"].map((task) => ({ task, status: "planned", error: null })),
+      maxCostUsd: null,
+    });
     expect([endpoint.requests.length - before, existsSync(place.path("runs", "dry"))]).toEqual([0, false]);
   });
 
@@ -190,7 +195,7 @@ describe("the command on the embedded sandbox", () => {
     ],
   ])("chooses tasks by %j", async (filter, tasks) => {
     const done = await generate("-p", "tasks", ...filter, "--dry-run", "--json");
-    expect(JSON.parse(done.stdout).tasks).toEqual(tasks);
+    expect(JSON.parse(done.stdout).tasks.map(({ task }: { task: string }) => task)).toEqual(tasks);
   });
 
   it("names what there is when the filters leave no task", async () => {

@@ -6,7 +6,7 @@ mkdir -p "$DIR"; cd "$DIR"
 pin() { node -p "'$1@' + require('$ROOT/package.json').devDependencies['$1']"; }
 TARBALL=$(cd "$ROOT" && npm pack --silent --ignore-scripts --pack-destination "$DIR" | tail -1)
 echo '{"name":"consumer","type":"module","private":true}' >package.json
-timeout 900 npm i --no-audit --no-fund --silent "./$TARBALL" "$(pin @langchain/core)" "$(pin @langchain/langgraph)" "$(pin @langchain/langgraph-checkpoint)" "$(pin @langchain/langgraph-sdk)" "$(pin @langchain/openai)" "$(pin langsmith)" "$(pin zod)"
+timeout 900 npm i --no-audit --no-fund --silent --ignore-scripts "./$TARBALL" "$(pin @langchain/core)" "$(pin @langchain/langgraph)" "$(pin @langchain/langgraph-checkpoint)" "$(pin @langchain/langgraph-sdk)" "$(pin @langchain/openai)" "$(pin langsmith)" "$(pin zod)"
 cat >use.mjs <<'JS'
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -23,6 +23,8 @@ async function run(tasks: number): Promise<{ ms: number; rss: number }> {
     Promise.all(
       Array.from({ length: tasks }, (_, index) =>
         limit(async () => {
+          // One provider a task: verify judges the snapshot that explore left in it.
+          const provider = createScriptedProvider({ commands: [{ match: "work", result: "ok" }], rewards: [1] });
           const capabilities = createCapabilities({
             runsDir: dir,
             model: async (role) => ({
@@ -30,7 +32,7 @@ async function run(tasks: number): Promise<{ ms: number; rss: number }> {
               id: "scripted",
               costUsd: () => 0,
             }),
-            sandbox: async () => createScriptedProvider({ commands: [{ match: "work", result: "ok" }], rewards: [1] }),
+            sandbox: async () => provider,
           });
           const graph = compileObserved(createSkillGenerationGraph(capabilities), {
             name: "skill-generation",

@@ -1,12 +1,5 @@
+import type { ProducedFile } from "../state/produced-file.js";
 import type { Sandbox } from "./sandbox/sandbox.js";
-
-/** A file that the agent left in its container. */
-export interface ProducedFile {
-  path: string;
-  /** Content of a small text file; empty for a binary or a larger one. */
-  text: string;
-  bytes: number;
-}
 
 const MAX_FILES = 40;
 const MAX_TEXT_BYTES = 32_000;

@@ -3,11 +3,12 @@ import { environmentText } from "../../formats/harbor/environment-text.js";
 import { readTask } from "../../formats/harbor/read-task.js";
 import type { TaskDirectory } from "../../formats/run-directory.js";
 import { parseSkillReply } from "../../formats/skill/reply.js";
-import { executionChain, type ProducedFile } from "../../prompts/skill-generation/execution-chain.js";
+import { executionChain } from "../../prompts/skill-generation/execution-chain.js";
 import { renderPrompt } from "../../prompts/skill-generation/prompts.js";
 import { type AttemptRecord, commandsFileSchema, scoredAttempts } from "../../state/attempt.js";
 import { cutText } from "../../state/cut-text.js";
 import { SparkError } from "../../state/errors.js";
+import type { ProducedFile } from "../../state/produced-file.js";
 import { settingsOf } from "../../state/settings.js";
 import type { GateReport, ModelCall, SkillRecord } from "../../state/skill.js";
 import {

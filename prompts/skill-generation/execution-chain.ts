@@ -1,16 +1,11 @@
 import { cutText } from "../../state/cut-text.js";
+import type { ProducedFile } from "../../state/produced-file.js";
 
 export interface ExecutedCommand {
   command: string;
   /** Null when it timed out. */
   exitCode: number | null;
   output: string;
-}
-export interface ProducedFile {
-  path: string;
-  /** Content of a text file, cut; empty for a binary or large one. */
-  text: string;
-  bytes: number;
 }
 
 /** Characters of each command's output that are tried, from generous to none, until everything fits. */
